@@ -1,0 +1,1 @@
+"""AWNet on demosaiced RAW (Dai et al., ECCVW 2020)."""

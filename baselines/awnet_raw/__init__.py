@@ -1,0 +1,1 @@
+"""AWNet on packed RAW (Dai et al., ECCVW 2020), and the blocks that its demosaiced form shares."""

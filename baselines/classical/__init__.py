@@ -1,0 +1,1 @@
+"""A classical pipeline without learning."""

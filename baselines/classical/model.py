@@ -1,0 +1,57 @@
+"""A classical ISP without learning: the sanity floor of every table.
+
+Grey-world white balance, bilinear demosaicing, a fixed colour matrix, gamma. A learned ISP below it has a wrong CFA
+order, black level or bit depth.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ispbench.errors import UserError
+from ispbench.models.interface import ISPModel
+from ispbench.raw.demosaic import bilinear
+
+
+class ClassicalNet(nn.Module):
+    """The pipeline, canonical packed RAW (N, 4, h, w) to sRGB (N, 3, 2h, 2w) in [0, 1].
+
+    Args:
+        matrix: Camera RGB to linear sRGB, three rows that sum to 1.
+        gamma: The display gamma.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float) -> None:
+        super().__init__()
+        self.register_buffer("matrix", torch.tensor(matrix), persistent=False)
+        self.gamma = gamma
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Renders each image by its own white balance."""
+        rgb = bilinear(raw.clamp(0, 1))
+        means = rgb.mean((2, 3), keepdim=True)
+        # Grey world: the scene averages to grey. Saturated pixels stay white.
+        balanced = (rgb * means[:, 1:2] / means.clamp_min(1e-6)).clamp(0, 1)
+        linear = torch.einsum("ij,njhw->nihw", self.matrix, balanced)
+        return linear.clamp(0, 1).pow(1 / self.gamma)
+
+
+class Classical(ISPModel):
+    """The classical pipeline behind the common interface.
+
+    Args:
+        matrix: Camera RGB to linear sRGB, three rows that sum to 1.
+        gamma: The display gamma.
+    """
+
+    paper: ClassVar[str] = "none (grey world, bilinear, matrix, gamma)"
+
+    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float = 2.2) -> None:
+        super().__init__()
+        if len(matrix) != 3 or any(len(row) != 3 for row in matrix):
+            raise UserError("model.matrix has three rows of three numbers: camera RGB to linear sRGB.")
+        self.net = ClassicalNet([list(row) for row in matrix], gamma)

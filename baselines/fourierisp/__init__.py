@@ -1,0 +1,1 @@
+"""FourierISP (He et al., AAAI 2024)."""

@@ -1,0 +1,1 @@
+"""LAN (Raimundo et al., CVPR Workshops 2022)."""

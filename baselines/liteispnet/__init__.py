@@ -1,0 +1,1 @@
+"""LiteISPNet: the light wavelet U-Net of the aligned-supervision paper."""

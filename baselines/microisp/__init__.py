@@ -1,0 +1,1 @@
+"""MicroISP (Ignatov et al., ECCV Workshops 2022)."""

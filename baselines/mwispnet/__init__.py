@@ -1,0 +1,1 @@
+"""MW-ISPNet, the winner of the AIM 2020 learned ISP challenge."""

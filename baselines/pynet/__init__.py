@@ -1,0 +1,1 @@
+"""PyNET: the five-level pyramid network of Ignatov et al. (CVPR Workshops 2020)."""

@@ -1,0 +1,1 @@
+"""PyNET-V2 Mobile (Ignatov et al., ICPR 2022)."""

@@ -1,0 +1,1 @@
+"""SYENet-ISP (Gou et al., ICCV 2023)."""

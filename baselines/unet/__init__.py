@@ -1,0 +1,1 @@
+"""A U-Net decoder on any convolutional encoder of timm."""

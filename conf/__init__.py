@@ -1,0 +1,1 @@
+"""The configuration of ispbench; a package, so that Hydra finds it in a wheel too."""

@@ -1,0 +1,6 @@
+"""``python -m ispbench``."""
+
+from ispbench.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The authors' released weights in our models, and checkpoint files read safely.
+
+model = load_official("liteispnet", "LiteISPNet_model_80.pth")
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ispbench.errors import UserError
+from ispbench.models.build import build_model
+from ispbench.models.interface import ISPModel
+
+_NAMED = 5  # how many offending keys an error spells out
+# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
+_OWN_PREFIX = "model.net."  # of the tensors in a checkpoint written by a run
+_WRAPPERS = ("model_state", "state_dict", "params_ema", "params", "model")
+
+
+def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel:
+    """Builds a baseline and loads its authors' weights.
+
+    Args:
+        name: The model, a file of ``conf/model/``.
+        source: A checkpoint file, or its state dict: the authors' names to tensors or arrays. A wrapping dictionary and
+            the ``module.`` prefix of DataParallel are taken off.
+
+    Returns:
+        The model in ``eval()``.
+
+    Raises:
+        UserError: if the file cannot be read safely or a key is missing, unexpected or of another shape.
+    """
+    state = read_state_dict(source) if isinstance(source, str | Path) else unwrap(source)
+    model = build_model(name)
+    origin = str(source) if isinstance(source, str | Path) else "The given state dict"
+    load_strictly(model.net, model.official_state_dict(state), f"{origin} is not a checkpoint of {name}")
+    return model.eval()
+
+
+def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
+    """Fills a model from a checkpoint of ispbench or from its authors' file.
+
+    Args:
+        model: The model to fill.
+        path: Of the file.
+        name: The model's name, for the error.
+
+    Raises:
+        UserError: if the file is unreadable or belongs to another model.
+    """
+    state = read_state_dict(path)
+    own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
+    complaint = f"{path} is not a checkpoint of this {name}"
+    load_strictly(model.net, own or model.official_state_dict(state), complaint)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Any]:
+    """Reads the tensors of a checkpoint file without running any code that it may hold.
+
+    Raises:
+        UserError: if the file is missing, is no checkpoint, or needs more than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(
+            f"{path} is refused: it does not load as plain tensors (weights_only=True): {reason} If you trust its "
+            "source, load it yourself and pass its state dict to ispbench.checkpoints.load_official."
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
+    return unwrap(content)
+
+
+def unwrap(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Takes off a wrapping dictionary and the ``module.`` prefix that DataParallel adds."""
+    for key in _WRAPPERS:
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    prefix = "module."
+    strip = all(name.startswith(prefix) for name in content)
+    return {name[len(prefix) :] if strip else name: value for name, value in content.items()}
+
+
+def load_strictly(module: torch.nn.Module, state: Mapping[str, Any], complaint: str) -> None:
+    """Loads a state dict whole or not at all.
+
+    Args:
+        module: The module to fill.
+        state: Names to tensors or arrays.
+        complaint: How the error sentence begins.
+
+    Raises:
+        UserError: naming the first missing, unexpected and misshapen keys.
+    """
+    own = module.state_dict()
+    tensors = {name: _tensor(value) for name, value in state.items()}
+    missing = [name for name in own if name not in tensors]
+    unexpected = [name for name in tensors if name not in own]
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    problems = [
+        f"{len(names)} {kind} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        if names
+    ]
+    if problems:
+        raise UserError(f"{complaint}: {'; '.join(problems)}.")
+    module.load_state_dict(tensors)
+
+
+def _tensor(value: Any) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))

@@ -1,0 +1,50 @@
+"""The user's cache folder, and folders that appear there whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from ispbench.errors import UserError
+
+
+def cache_folder(configured: str | None = None) -> Path:
+    """The configured folder, else ``$ISPBENCH_CACHE``, else the user's cache folder of ispbench."""
+    return Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench")).expanduser()
+
+
+def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """Makes a folder unless it is there: builds it under another name, then renames it.
+
+    An interrupted build leaves nothing behind that a later one would take for whole. Of two simultaneous builds of the
+    same content, the first to finish stays.
+
+    Raises:
+        UserError: if the place cannot be written to.
+    """
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(
+            f"The cache {folder.parent} cannot be written ({error.strerror}); set ISPBENCH_CACHE to another folder."
+        ) from error
+    try:
+        build(scratch)
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    except OSError as error:
+        raise UserError(
+            f"Writing {folder} failed ({error.strerror}); free some space or set ISPBENCH_CACHE to another folder."
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder

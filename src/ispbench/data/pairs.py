@@ -1,0 +1,105 @@
+"""RAW and sRGB pairs: where they come from, how a training patch is cut and turned."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from ispbench.raw.bayer import pack
+
+Pair = tuple[NDArray[np.uint16], NDArray[np.uint8]]
+
+
+class PairSource(Protocol):
+    """One split of a dataset, in sensor numbers."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the pairs, in order."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes with the pairs, their order and their sizes."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Pair:
+        """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
+        ...
+
+
+class PairDataset(Dataset):
+    """Packed pairs for a network, as stored; the datamodule scales them on the device.
+
+    Args:
+        source: The pairs.
+        crop: Side of the random patch to cut, even; None for whole images.
+        augment: Whether to flip and turn the patches.
+        seed: Together with a sample's number in training, decides patch and turn.
+    """
+
+    def __init__(self, source: PairSource, crop: int | None = None, augment: bool = False, seed: int = 0) -> None:
+        self.source = source
+        self.crop = crop
+        self.augment = augment
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """One pair.
+
+        Args:
+            key: The pair's index, or its index and the number of this sample in the whole training, which alone (with
+                the seed) decides the random choices: they do not depend on workers, devices or interruptions.
+
+        Returns:
+            ``raw`` uint16 (4, h, w), ``target`` uint8 (3, 2h, 2w), ``index``, ``name``.
+        """
+        index, draw = key if isinstance(key, tuple) else (key, 0)
+        mosaic, target = self.source.read(index)
+        rng = np.random.default_rng((self.seed, draw))
+        if self.crop is not None:
+            mosaic, target = random_crop(mosaic, target, self.crop, rng)
+        if self.augment:
+            mosaic, target = random_turn(mosaic, target, rng)
+        return {
+            "raw": pack(mosaic),
+            "target": np.ascontiguousarray(target.transpose(2, 0, 1)),
+            "index": index,
+            "name": self.source.names[index],
+        }
+
+
+def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Cuts the same patch from both at an even offset; images that are smaller keep their own size."""
+    height, width = mosaic.shape
+    top = 2 * int(rng.integers(max(height - size, 0) // 2 + 1))
+    left = 2 * int(rng.integers(max(width - size, 0) // 2 + 1))
+    window = (slice(top, top + size), slice(left, left + size))
+    return mosaic[window], target[window]
+
+
+def random_turn(mosaic: NDArray, target: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """One of the eight flips and quarter turns, the same for both, with the mosaic still RGGB afterwards.
+
+    A transposition keeps R and B in place. A flip about the axis of a *column* keeps the CFA phase; it leaves the last
+    column without a source, which is filled from the column that mirrors into it, in both images.
+    """
+    flip_rows, flip_columns, transpose = rng.integers(2, size=3)
+    if flip_rows:
+        mosaic, target = mosaic[_phase_flip(len(mosaic))], target[_phase_flip(len(target))]
+    if flip_columns:
+        mosaic, target = mosaic[:, _phase_flip(mosaic.shape[1])], target[:, _phase_flip(target.shape[1])]
+    if transpose:
+        mosaic, target = mosaic.T, target.swapaxes(0, 1)
+    return mosaic, target
+
+
+def _phase_flip(length: int) -> NDArray[np.intp]:
+    return np.abs(np.arange(length - 2, -2, -1))

@@ -1,0 +1,42 @@
+"""The order of the training samples, as a pure function of the seed and the position in training."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+
+class TrainingSampler(Sampler):
+    """Shuffles each epoch and numbers its samples.
+
+    Yields ``(index, draw)``, draw being the sample's number in the whole training, so that a resumed run sees the
+    patches that an uninterrupted one would have seen.
+
+    Args:
+        length: The number of pairs.
+        seed: Of the run.
+        rank: Of this process.
+        world_size: How many processes share an epoch; each takes every world_size-th sample, and the samples that do
+            not divide evenly are left out of the epoch.
+    """
+
+    def __init__(self, length: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.length = length
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.world_size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.length, generator=generator).tolist()
+        shared = len(self) * self.world_size
+        for position in range(self.rank, shared, self.world_size):
+            yield order[position], self.epoch * self.length + position

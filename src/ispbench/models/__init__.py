@@ -1,0 +1,1 @@
+"""The model interface, shared layers, and MetaISP. The baselines live in ``ispbench.baselines``."""

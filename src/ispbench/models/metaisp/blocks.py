@@ -1,0 +1,174 @@
+"""MetaISP's correction blocks: channels (MCCB) and space (MSCB) corrected by mixtures of learned bases.
+
+Both share one skeleton: ``X = GELU(conv(LayerNorm(x)))``, a projection Y of X to K channels, a correction of Y that is
+mixed per image from a few learned bases by predicted weights p(X), a convolution back to C channels, and the residual.
+
+Reference: Chen et al., "MetaISP: Efficient RAW-to-sRGB Mappings with Merely 1M Parameters", IJCAI 2024, pp. 686-694.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from timm.layers import SqueezeExcite
+from torch import Tensor, nn
+
+from ispbench.models.layers import LayerNorm2d
+
+# Spread of the channel bases around the identity when training starts.
+_BASIS_NOISE = 0.1
+
+
+class Predictor(nn.Module):
+    """Predicts the weights of N bases from a feature map, shape (B, C, H, W) to (B, N).
+
+    Args:
+        channels: C.
+        num_bases: N.
+        depthwise: Whether a depthwise 3x3 convolution stands before the global average.
+        weighting: ``softmax`` for weights that sum to one, ``linear`` for free ones.
+    """
+
+    def __init__(self, channels: int, num_bases: int, depthwise: bool = True, weighting: str = "softmax") -> None:
+        super().__init__()
+        if weighting not in ("softmax", "linear"):
+            raise ValueError(f"weighting is softmax or linear, not {weighting!r}")
+        self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels) if depthwise else nn.Identity()
+        self.hidden = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, num_bases)
+        self.weighting = weighting
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the weights w_n of each image, shape (B, N)."""
+        weights = self.out(F.relu(self.hidden(self.spatial(x).mean((2, 3)))))
+        return weights.softmax(1) if self.weighting == "softmax" else weights
+
+
+class _CorrectionBlock(nn.Module):
+    """The skeleton of both correction blocks; a subclass corrects Y by the weights of its bases."""
+
+    def __init__(self, channels: int, basis_dim: int, predictor: Callable[[], Predictor]) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.predictor = predictor()
+        self.project = nn.Conv2d(channels, basis_dim, 3, padding=1)
+        self.back = _zeroed(nn.Conv2d(basis_dim, channels, 3, padding=1))
+
+    def correct(self, y: Tensor, weights: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Corrects a feature map, shape (B, C, H, W) to the same."""
+        features = F.gelu(self.conv(self.norm(x)))
+        return x + self.back(self.correct(self.project(features), self.predictor(features)))
+
+
+class ChannelCorrection(_CorrectionBlock):
+    """MCCB: the channels of Y are transformed by ``M = sum_n w_n phi_n``, phi_n learned K x K matrices.
+
+    The matrices start near the identity and the last convolution at zero, so that an untrained block passes its input
+    through.
+
+    Args:
+        channels: C.
+        basis_dim: K.
+        num_bases: N.
+        predictor: Makes the block's predictor.
+    """
+
+    def __init__(self, channels: int, basis_dim: int, num_bases: int, predictor: Callable[[], Predictor]) -> None:
+        super().__init__(channels, basis_dim, predictor)
+        noise = torch.randn(num_bases, basis_dim, basis_dim) * (_BASIS_NOISE / basis_dim**0.5)
+        self.bases = nn.Parameter(torch.eye(basis_dim) + noise)
+
+    def correct(self, y: Tensor, weights: Tensor) -> Tensor:
+        """Applies M to the channels of Y, shapes (B, K, H, W) and (B, N)."""
+        matrix = torch.einsum("bn,nkl->blk", weights, self.bases)
+        return torch.bmm(matrix.to(y.dtype), y.flatten(2)).view_as(y)
+
+
+class SpatialCorrection(_CorrectionBlock):
+    """MSCB: every pixel of Y is scaled by its cosine similarity to ``V = sum_n w_n eps_n``, eps_n learned K-vectors.
+
+    Args:
+        channels: C.
+        basis_dim: K.
+        num_bases: N.
+        predictor: Makes the block's predictor.
+    """
+
+    def __init__(self, channels: int, basis_dim: int, num_bases: int, predictor: Callable[[], Predictor]) -> None:
+        super().__init__(channels, basis_dim, predictor)
+        self.bases = nn.Parameter(torch.randn(num_bases, basis_dim))
+
+    def attention(self, y: Tensor, weights: Tensor) -> Tensor:
+        """The spatial attention map S, shape (B, 1, H, W), in [-1, 1]."""
+        vector = F.normalize(weights @ self.bases, dim=1)
+        dot = torch.bmm(vector.to(y.dtype)[:, None], y.flatten(2)).view(len(y), 1, *y.shape[2:])
+        precision = torch.promote_types(y.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(y, dim=1, keepdim=True, dtype=precision)
+        return (dot / norm.clamp_min(1e-6)).to(y.dtype)
+
+    def correct(self, y: Tensor, weights: Tensor) -> Tensor:
+        """Scales the pixels of Y, shapes (B, K, H, W) and (B, N)."""
+        return y * self.attention(y, weights)
+
+
+class PlainBlock(nn.Module):
+    """A block without correction, for ablations: normalise, convolve, widen, convolve back, residual.
+
+    Args:
+        channels: C.
+        hidden: The width between its last two convolutions.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            LayerNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, hidden, 3, padding=1),
+            _zeroed(nn.Conv2d(hidden, channels, 3, padding=1)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps a feature map, shape (B, C, H, W) to the same."""
+        return x + self.body(x)
+
+
+class SqueezeExciteBlock(nn.Module):
+    """The skeleton of MCCB with squeeze-and-excitation on Y in place of the learned bases, for ablations."""
+
+    def __init__(self, channels: int, basis_dim: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            LayerNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, basis_dim, 3, padding=1),
+            SqueezeExcite(basis_dim, rd_ratio=0.25),
+            _zeroed(nn.Conv2d(basis_dim, channels, 3, padding=1)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps a feature map, shape (B, C, H, W) to the same."""
+        return x + self.body(x)
+
+
+def equal_cost_width(kind: str, channels: int, basis_dim: int) -> int:
+    """The hidden width at which a `PlainBlock` costs as many MACs per pixel as the correction block it replaces.
+
+    The predictor's depthwise convolution costs 9C, the channel matrix K*K, the spatial cosine K; a unit of hidden width
+    costs 18C.
+    """
+    correction = basis_dim**2 if kind == "mccb" else basis_dim
+    return basis_dim + round((9 * channels + correction) / (18 * channels))
+
+
+def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv

@@ -1,0 +1,197 @@
+"""MetaISP: a wavelet U-Net whose stages hold channel and spatial correction blocks.
+
+Reference: Chen et al., "MetaISP: Efficient RAW-to-sRGB Mappings with Merely 1M Parameters", IJCAI 2024, pp. 686-694.
+The paper leaves the width, K, N and the layout of the decoder open; the defaults are reconstructed from its parameter
+and FLOP ratios (see ``README.md``): 1,096,044 parameters, 7.67 GMACs at 4x224x224.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ispbench.errors import UserError
+from ispbench.models.interface import ISPModel
+from ispbench.models.layers import haar, inverse_haar
+from ispbench.models.metaisp.blocks import (
+    ChannelCorrection,
+    PlainBlock,
+    Predictor,
+    SpatialCorrection,
+    SqueezeExciteBlock,
+    equal_cost_width,
+)
+from ispbench.models.metaisp.placement import Placement, resolve
+
+
+class HaarDown(nn.Module):
+    """Halves the size: Haar transform, then a 3x3 convolution 4C -> C'."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4 * channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) to (B, C', H/2, W/2)."""
+        return self.conv(haar(x))
+
+
+class HaarUp(nn.Module):
+    """Doubles the size: a 3x3 convolution C -> 4C', then the inverse Haar transform."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4 * out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) to (B, C', 2H, 2W)."""
+        return inverse_haar(self.conv(x))
+
+
+def _strided_down(channels: int, out_channels: int) -> nn.Module:
+    return nn.Conv2d(channels, out_channels, 3, stride=2, padding=1)
+
+
+def _strided_up(channels: int, out_channels: int) -> nn.Module:
+    return nn.ConvTranspose2d(channels, out_channels, 3, stride=2, padding=1, output_padding=1)
+
+
+RESAMPLING = {"dwt": (HaarDown, HaarUp), "strided": (_strided_down, _strided_up)}
+
+
+def _tail(kind: str, channels: int) -> nn.Module:
+    conv = partial(nn.Conv2d, kernel_size=3, padding=1)
+    if kind == "double":
+        return nn.Sequential(conv(channels, channels), conv(channels, 12), nn.PixelShuffle(2))
+    if kind == "single":
+        return nn.Sequential(conv(channels, 12), nn.PixelShuffle(2))
+    if kind == "full_size":
+        return nn.Sequential(conv(channels, channels), nn.PixelShuffle(2), conv(channels // 4, 3))
+    raise UserError(f"model.tail is double, single or full_size, not {kind!r}.")
+
+
+class MetaISPNet(nn.Module):
+    """The bare network, packed RAW (B, 4, h, w) to sRGB (B, 3, 2h, 2w), h and w multiples of 8.
+
+    Args:
+        width: C, the channels at the first three stages; the bottleneck has 2C.
+        num_bases: N, the number of basis matrices and vectors of a block.
+        basis_dim: K, their dimension.
+        placement: The blocks of every stage, from `placement.resolve`.
+        resampling: ``dwt`` (Haar transform and 3x3 convolution) or ``strided`` (strided and transposed convolutions).
+        tail: ``double`` (conv C->C, conv C->12, PixelShuffle), ``single`` (conv C->12, PixelShuffle) or ``full_size``
+            (conv C->C, PixelShuffle, conv C/4->3).
+        depthwise_predictor: Whether the predictor convolves before it averages.
+        weighting: ``softmax`` or ``linear`` weights of the bases.
+        input_gamma: The RAW enters as ``x^(1/input_gamma)``; 1 leaves it linear.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_bases: int,
+        basis_dim: int,
+        placement: Placement,
+        resampling: str,
+        tail: str,
+        depthwise_predictor: bool,
+        weighting: str,
+        input_gamma: float,
+    ) -> None:
+        super().__init__()
+        if resampling not in RESAMPLING:
+            raise UserError(f"model.resampling is {' or '.join(RESAMPLING)}, not {resampling!r}.")
+        down, up = RESAMPLING[resampling]
+        self.input_gamma = input_gamma
+
+        def block(kind: str, channels: int) -> nn.Module:
+            kind, _, stand_in = kind.partition("_as_")
+            if stand_in or kind == "conv":
+                return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim))
+            if kind == "se":
+                return SqueezeExciteBlock(channels, basis_dim)
+            predictor = partial(Predictor, channels, num_bases, depthwise_predictor, weighting)
+            correction = {"mccb": ChannelCorrection, "mscb": SpatialCorrection}[kind]
+            return correction(channels, basis_dim, num_bases, predictor)
+
+        def stage(name: str, channels: int) -> nn.Module:
+            return nn.Sequential(*(block(kind, channels) for kind in placement[name]))
+
+        self.head = nn.Conv2d(4, width, 3, padding=1)
+        self.encoder = nn.ModuleList([stage(name, width) for name in ("encoder1", "encoder2", "encoder3")])
+        self.down = nn.ModuleList([down(width, width), down(width, width), down(width, 2 * width)])
+        self.bottleneck = stage("bottleneck", 2 * width)
+        self.decoder = nn.ModuleList([stage("decoder3", 2 * width), stage("decoder2", width), stage("decoder1", width)])
+        self.up = nn.ModuleList([up(2 * width, width), up(width, width), up(width, width)])
+        self.tail = _tail(tail, width)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Renders the image of canonical packed RAW."""
+        x = raw.clamp_min(0).pow(1 / self.input_gamma) if self.input_gamma != 1 else raw
+        x = self.head(x)
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            x = blocks(x)
+            skips.append(x)
+            x = down(x)
+        x = self.bottleneck(x)
+        for blocks, up, skip in zip(self.decoder, self.up, reversed(skips), strict=True):
+            x = up(blocks(x)) + skip
+        return self.tail(x)
+
+
+class MetaISP(ISPModel):
+    """MetaISP behind the common interface.
+
+    Args:
+        width: C, the channels at the first three stages.
+        num_bases: N.
+        basis_dim: K.
+        placement: A preset of `placement.PRESETS`, or a mapping from stages to lists of blocks.
+        ablated: ``remove`` or ``conv``: what stands where the placement leaves a block out.
+        resampling: ``dwt`` or ``strided``.
+        tail: ``double``, ``single`` or ``full_size``.
+        predictor: ``depthwise`` (a depthwise 3x3 convolution before the global average) or ``pool`` (none).
+        weighting: ``softmax`` or ``linear`` weights of the bases.
+        input_gamma: The RAW enters as ``x^(1/input_gamma)``.
+
+    Raises:
+        UserError: for an unknown choice, naming the valid ones.
+    """
+
+    multiple = 8
+    paper: ClassVar[str] = "Chen et al., IJCAI 2024"
+
+    def __init__(
+        self,
+        width: int = 32,
+        num_bases: int = 8,
+        basis_dim: int = 40,
+        placement: str | Mapping[str, Sequence[str]] = "both",
+        ablated: str = "remove",
+        resampling: str = "dwt",
+        tail: str = "double",
+        predictor: str = "depthwise",
+        weighting: str = "softmax",
+        input_gamma: float = 2.2,
+    ) -> None:
+        super().__init__()
+        for name, value in (("width", width), ("num_bases", num_bases), ("basis_dim", basis_dim)):
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"model.{name} is a whole number of at least 1, not {value!r}.")
+        if predictor not in ("depthwise", "pool"):
+            raise UserError(f"model.predictor is depthwise or pool, not {predictor!r}.")
+        if weighting not in ("softmax", "linear"):
+            raise UserError(f"model.weighting is softmax or linear, not {weighting!r}.")
+        self.net = MetaISPNet(
+            width,
+            num_bases,
+            basis_dim,
+            resolve(placement, ablated),
+            resampling,
+            tail,
+            predictor == "depthwise",
+            weighting,
+            input_gamma,
+        )

@@ -1,0 +1,1 @@
+"""Targets aligned with the RAW: colour mapping, optical flow and warping."""

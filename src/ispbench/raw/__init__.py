@@ -1,0 +1,1 @@
+"""RAW handling: Bayer packing, CFA phases, levels, demosaic, sensor simulation."""

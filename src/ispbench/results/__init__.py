@@ -1,0 +1,1 @@
+"""Run records, their schema, and the leaderboard made of them."""

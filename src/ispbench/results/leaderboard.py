@@ -1,0 +1,144 @@
+"""The leaderboard: finished runs as a table and as ``results/leaderboard.csv``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ispbench.errors import UserError
+from ispbench.results.record import load_records, write_atomically
+
+# Column of the CSV: where it stands in a record.
+COLUMNS = {
+    "protocol": ("protocol",),
+    "rules": ("rules",),
+    "kind": ("kind",),
+    "simulated": ("simulated",),
+    "model": ("model",),
+    "variant": ("variant",),
+    "psnr": ("metrics", "psnr"),
+    "ssim": ("metrics", "ssim"),
+    "lpips": ("metrics", "lpips"),
+    "psnr_unrounded": ("metrics", "psnr_unrounded"),
+    "nonfinite": ("metrics", "nonfinite"),
+    "n_images": ("data", "n_images"),
+    "split": ("data", "split"),
+    "params": ("complexity", "params"),
+    "params_used": ("complexity", "params_used"),
+    "gmacs": ("complexity", "gmacs"),
+    "gmacs_input": ("complexity", "gmacs_input"),
+    "latency_ms": ("efficiency", "latency_ms"),
+    "latency_input": ("efficiency", "latency_input"),
+    "peak_memory_mb": ("efficiency", "peak_memory_mb"),
+    "device": ("efficiency", "device"),
+    "precision": ("efficiency", "precision"),
+    "seed": ("seed",),
+    "steps": ("training", "steps"),
+    "val_psnr": ("training", "val_psnr"),
+    "wall_time_s": ("training", "wall_time_s"),
+    "data_fingerprint": ("data", "fingerprint"),
+    "config_hash": ("config_hash",),
+    "checkpoint_hash": ("training", "checkpoint_hash"),
+    "commit": ("git", "commit"),
+    "dirty": ("git", "dirty"),
+    "ispbench": ("ispbench",),
+    "torch": ("versions", "torch"),
+    "date": ("date",),
+    "id": ("id",),
+}
+
+
+def leaderboard(runs: Path) -> pd.DataFrame:
+    """One row a finished and tested run, best PSNR first within a protocol.
+
+    Args:
+        runs: Folder of the run records.
+
+    Raises:
+        UserError: for an unreadable record.
+    """
+    finished = [record for record in load_records(runs) if record["status"] == "finished" and record["metrics"]]
+    rows = [{column: _dig(record, path) for column, path in COLUMNS.items()} for record in finished]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(
+        ["protocol", "rules", "psnr", "id"], ascending=[True, False, False, True], ignore_index=True
+    )
+
+
+def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
+    value: Any = record
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
+    """Prints one table for each protocol and rules version: rows of different ones do not compare."""
+    console = console or Console()
+    console.width = max(console.width, 110)
+    if table.empty:
+        console.print("No finished runs yet. Start one: python -m ispbench model=metaisp data=mini")
+    for (protocol, rules), rows in table.groupby(["protocol", "rules"], sort=False):
+        simulated = ", simulated sensor" if rows["simulated"].any() else ""
+        inputs = rows["gmacs_input"].dropna().unique()
+        devices = ", ".join(rows["device"].dropna().unique())
+        shown = Table(
+            title=f"{protocol}{simulated}, rules {rules}",
+            box=box.SIMPLE_HEAD,
+            caption=f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}." if len(inputs) else None,
+        )
+        for name in ("model", "variant", "seed", "steps"):
+            shown.add_column(
+                name, justify="left" if name in ("model", "variant") else "right", no_wrap=name != "variant"
+            )
+        for name in ("PSNR ↑", "SSIM ↑", "LPIPS ↓", "params", "GMACs", "ms", "images"):
+            shown.add_column(name, justify="right", no_wrap=True)
+        for row in rows.to_dict("records"):
+            shown.add_row(
+                row["model"],
+                row["variant"] or "",
+                str(row["seed"]),
+                _show(row["steps"], "{:.0f}"),
+                _show(row["psnr"], "{:.2f}"),
+                _show(row["ssim"], "{:.4f}"),
+                _show(row["lpips"], "{:.4f}"),
+                _show(row["params"], "{:,.0f}"),
+                _show(row["gmacs"], "{:.2f}"),
+                _show(row["latency_ms"], "{:.0f}"),
+                _show(row["n_images"], "{:.0f}"),
+            )
+        console.print(shown)
+
+
+def _show(value: Any, pattern: str) -> str:
+    return "-" if value is None or pd.isna(value) else pattern.format(value)
+
+
+def main(arguments: list[str]) -> None:
+    """``ispbench leaderboard``."""
+    parser = argparse.ArgumentParser(
+        prog="ispbench leaderboard",
+        description="Print the leaderboard and write it to RESULTS/leaderboard.csv.",
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail if leaderboard.csv is not what the runs give",
+    )
+    options = parser.parse_args(arguments)
+    if not options.results.is_dir():
+        raise UserError(f"There is no folder {options.results}; run a training first or pass --results.")
+    table = leaderboard(options.results / "runs")
+    print_tables(table)
+    path = options.results / "leaderboard.csv"
+    content = table.to_csv(index=False)
+    if not options.check:
+        write_atomically(path, content)
+        print(f"wrote {path}")
+    elif not path.is_file() or path.read_text() != content:
+        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard --results {options.results}")

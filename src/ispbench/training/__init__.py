@@ -1,0 +1,1 @@
+"""Training and testing: the Lightning module, losses, callbacks, the run."""

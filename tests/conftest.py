@@ -1,0 +1,49 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+# A run of seconds: a handful of small tiles, a narrow network, two steps.
+TINY_DATA = ["data=mini", "data.num_train=8", "data.tile=64", "data.crop=32", "data.batch_size=2", "data.val_every=2"]
+TINY_RUN = [*TINY_DATA, "trainer=cpu", "trainer.max_steps=2", "logger=csv", "metrics.latency.repetitions=3"]
+TINY_RUN += ["metrics.latency.height=32", "metrics.latency.width=32"]
+TINY_METAISP = ["model=metaisp", "model.width=8", "model.basis_dim=8", "model.num_bases=2"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keeps generated data of the tests out of the user's cache."""
+    os.environ["ISPBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["WANDB_MODE"] = "offline"
+    return Path(os.environ["ISPBENCH_CACHE"])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The project's reference data, which users do not have."""
+    if not SHARED.is_dir():
+        pytest.skip("the reference data beside the checkout is not here")
+    return SHARED
+
+
+def ispbench(*arguments, cwd, timeout=300, **environment):
+    """Runs the command line as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "ispbench", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )

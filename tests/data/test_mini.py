@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+
+from ispbench.config import compose
+from ispbench.data.mini import PHOTOS, read_photo
+from ispbench.errors import UserError
+from tests.conftest import TINY_DATA
+
+
+def mini(*overrides):
+    data = instantiate(compose([*TINY_DATA, *overrides]).data)
+    data.prepare_data()
+    return data
+
+
+@pytest.fixture(scope="module")
+def data():
+    return mini()
+
+
+def test_photographs_of_the_splits_are_disjoint():
+    names = [name for split in PHOTOS.values() for name in split]
+    assert len(set(names)) == len(names)
+    photos = [read_photo(name) for name in names]
+    assert all(photo.ndim == 3 and min(photo.shape[:2]) >= 256 for photo in photos)
+
+
+def test_pairs_are_sensor_numbers_and_photographs(data):
+    mosaic, target = data.source("train").read(7)
+    assert mosaic.shape == (64, 64)
+    assert mosaic.dtype == np.uint16
+    assert mosaic.max() <= 1023
+    assert target.shape == (64, 64, 3)
+    assert target.dtype == np.uint8
+    names = data.source("train").names
+    assert sum(name.startswith("leaves") for name in names) == 4
+    assert len(names) == 8
+
+
+def test_batches_are_canonical(data):
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["raw"].shape == (2, 4, 16, 16)
+    assert batch["target"].shape == (2, 3, 32, 32)
+    assert batch["raw"].min() > -0.05
+    assert batch["raw"].max() <= 1
+    assert 0 <= batch["target"].min() <= batch["target"].max() <= 1
+    mosaic, _ = data.source("test").read(0)
+    whole = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
+    np.testing.assert_allclose(whole["raw"][0, 0].numpy(), (mosaic[0::2, 0::2] - 64.0) / 959, atol=1e-6)
+
+
+def test_same_seed_same_data_other_seed_other_data(data, tmp_path):
+    again = mini(f"data.cache={tmp_path}")
+    assert again.fingerprint() == data.fingerprint()
+    assert mini("data.data_seed=1").fingerprint() != data.fingerprint()
+
+
+def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ispbench.data.mini.expose", fail)
+    with pytest.raises(KeyboardInterrupt):
+        mini(f"data.cache={tmp_path}")
+    assert not list((tmp_path / "mini-v1").iterdir())
+
+
+def test_an_unwritable_cache_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="ISPBENCH_CACHE"):
+        mini(f"data.cache={tmp_path}/file")
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [("data.tile=63", "data.tile"), ("data.crop=31", "data.crop"), ("data.batch_size=0", "data.batch_size")],
+)
+def test_impossible_settings_are_refused(override, message):
+    with pytest.raises(Exception, match=message):
+        mini(override)

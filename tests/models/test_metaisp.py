@@ -1,0 +1,169 @@
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ispbench.errors import UserError
+from ispbench.metrics.complexity import complexity
+from ispbench.models.build import build_model
+from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
+from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve
+from tests.conftest import TINY_METAISP
+
+SMALL = TINY_METAISP[1:]
+
+
+def randomised(module, spread=0.1):
+    for value in module.parameters():
+        torch.nn.init.normal_(value, std=spread)
+    return module
+
+
+def test_reconstruction_has_the_fitted_size():
+    counted = complexity(build_model("metaisp"))
+    assert counted.params == counted.params_used == 1_096_044
+    assert counted.gmacs == pytest.approx(7.67, rel=5e-3)
+    assert counted.input == "4x224x224"
+
+
+@pytest.mark.parametrize(
+    "settings, params, gmacs",
+    [
+        (["model.tail=single"], 1_086_796, 7.208),
+        (["model.tail=single", "model.num_bases=10"], 1_110_936, 7.208),
+        (["model.tail=full_size", "model.num_bases=10"], 1_116_935, 7.54),
+        (["model.tail=full_size", "model.width=28", "model.basis_dim=56", "model.num_bases=6"], 1_091_940, 7.743),
+    ],
+)
+def test_other_layouts_that_fit_the_constraints(settings, params, gmacs):
+    counted = complexity(build_model("metaisp", settings))
+    assert counted.params == params
+    assert counted.gmacs == pytest.approx(gmacs, rel=5e-3)
+
+
+def test_channel_correction_is_the_mixture_of_bases():
+    block = randomised(ChannelCorrection(4, 6, 3, partial(Predictor, 4, 3)))
+    y, weights = torch.randn(2, 6, 5, 5), torch.rand(2, 3)
+    expected = torch.empty_like(y)
+    for image in range(2):
+        matrix = sum(weights[image, n] * block.bases[n] for n in range(3))
+        for row in range(5):
+            for column in range(5):
+                expected[image, :, row, column] = y[image, :, row, column] @ matrix
+    torch.testing.assert_close(block.correct(y, weights), expected)
+
+
+def test_spatial_correction_is_the_cosine_of_the_paper():
+    block = randomised(SpatialCorrection(4, 6, 3, partial(Predictor, 4, 3)))
+    y, weights = torch.randn(2, 6, 5, 5), torch.rand(2, 3)
+    vector = weights @ block.bases
+    cosine = F.cosine_similarity(y, vector[:, :, None, None], dim=1)[:, None]
+    torch.testing.assert_close(block.correct(y, weights), y * cosine)
+    assert block.attention(y, weights).abs().max() <= 1 + 1e-6
+
+
+def test_a_pixel_of_zeros_has_a_gradient():
+    block = SpatialCorrection(4, 6, 3, partial(Predictor, 4, 3))
+    y = torch.zeros(1, 6, 2, 2, requires_grad=True)
+    block.correct(y, torch.ones(1, 3)).sum().backward()
+    assert torch.isfinite(y.grad).all()
+
+
+def test_weights_depend_on_the_image_and_sum_to_one():
+    predictor = Predictor(4, 3)
+    weights = predictor(torch.randn(2, 4, 6, 6))
+    torch.testing.assert_close(weights.sum(1), torch.ones(2))
+    assert not torch.allclose(weights[0], weights[1])
+
+
+def test_training_starts_at_the_identity_and_stable():
+    torch.manual_seed(0)
+    model = build_model("metaisp")
+    matrices = model.net.encoder[0][0].bases
+    assert matrices.shape == (8, 40, 40)
+    assert (matrices - torch.eye(40)).norm(dim=(1, 2)).max() < 0.11 * 40**0.5
+    features = torch.randn(1, 32, 16, 16)
+    torch.testing.assert_close(model.net.encoder[0](features), features)
+    assert model.train()(torch.rand(2, 4, 32, 32)).std() < 1
+
+
+def test_training_moves_every_block():
+    model = build_model("metaisp", SMALL)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    raw, target = torch.rand(2, 4, 16, 16), torch.rand(2, 3, 32, 32)
+    for _ in range(2):
+        optimizer.zero_grad()
+        F.l1_loss(model(raw), target).backward()
+        optimizer.step()
+    still = [name for name, value in model.named_parameters() if not value.grad.abs().max() > 0]
+    assert not still
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("ablated", ["remove", "conv"])
+def test_every_preset_renders(preset, ablated):
+    model = randomised(build_model("metaisp", [*SMALL, f"model.placement={preset}", f"model.ablated={ablated}"])).eval()
+    assert model(torch.rand(1, 4, 16, 24)).shape == (1, 3, 32, 48)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_plain_block_costs_as_much_as_the_block_it_replaces(preset):
+    full = complexity(build_model("metaisp")).gmacs
+    ablated = complexity(build_model("metaisp", [f"model.placement={preset}", "model.ablated=conv"])).gmacs
+    assert ablated == pytest.approx(full, rel=0.025)
+
+
+def test_presets_place_what_their_names_say():
+    assert resolve("encoder_only", "remove")["encoder1"] == ("mccb", "mscb")
+    assert resolve("encoder_only", "remove")["decoder1"] == resolve("encoder_only", "remove")["bottleneck"] == ()
+    assert [stage for stage, blocks in resolve("bottleneck_only", "remove").items() if blocks] == ["bottleneck"]
+    assert resolve("mscb_first", "conv")["decoder2"] == ("mscb", "mccb")
+    assert resolve("mccb_only", "conv")["decoder2"] == ("mccb", "mscb_as_conv")
+    assert resolve("none", "conv")["encoder2"] == ("mccb_as_conv", "mscb_as_conv")
+    assert set(resolve({"encoder1": ["mscb"]}, "remove")) == set(STAGES)
+
+
+def test_block_order_matters():
+    torch.manual_seed(0)
+    both = randomised(build_model("metaisp", SMALL), 0.3).eval()
+    swapped = build_model("metaisp", [*SMALL, "model.placement=mscb_first"]).eval()
+    rename = {".0.": ".1.", ".1.": ".0."}
+    state = {}
+    for name, value in both.net.state_dict().items():
+        stage = name.startswith(("encoder", "decoder", "bottleneck"))
+        parts = name.split(".")
+        place = 2 if not name.startswith("bottleneck") else 1
+        if stage:
+            parts[place] = rename[f".{parts[place]}."].strip(".")
+        state[".".join(parts)] = value
+    swapped.net.load_state_dict(state)
+    raw = torch.rand(1, 4, 16, 16)
+    assert not torch.allclose(both.forward_scales(raw)[0], swapped.forward_scales(raw)[0])
+
+
+def test_input_gamma_is_the_power_of_the_raw():
+    model = randomised(build_model("metaisp", SMALL)).eval()
+    linear = build_model("metaisp", [*SMALL, "model.input_gamma=1"]).eval()
+    linear.load_state_dict(model.state_dict())
+    raw = torch.rand(1, 4, 16, 16)
+    torch.testing.assert_close(model(raw), linear(raw ** (1 / 2.2)))
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("model.placement=everywhere", "both, mccb_only"),
+        ("model.placement={middle: [mccb]}", "stages are encoder1"),
+        ("model.placement={encoder1: [mcb]}", "blocks are mccb"),
+        ("model.ablated=delete", "remove or conv"),
+        ("model.resampling=fft", "dwt or strided"),
+        ("model.tail=long", "double, single"),
+        ("model.predictor=mlp", "depthwise or pool"),
+        ("model.weighting=hard", "softmax or linear"),
+        ("model.num_bases=0", "at least 1"),
+    ],
+)
+def test_unknown_choices_name_the_valid_ones(override, message):
+    with pytest.raises(UserError, match=message):
+        build_model("metaisp", [override])

@@ -1,0 +1,19 @@
+import numpy as np
+
+from ispbench.raw.levels import BGRG_ORDER, keep_black, subtract_black
+
+
+def test_black_is_zero_and_white_is_one():
+    np.testing.assert_allclose(subtract_black(np.array([63.0, 1020.0, 40.0]), 63, 1020), [0, 1, -23 / 957])
+
+
+def test_keep_black_equals_the_division_by_white(rng):
+    dn = rng.integers(0, 1024, (4, 5, 5)).astype(float)
+    np.testing.assert_allclose(keep_black(subtract_black(dn, 63, 1020), 63, 1020), dn / (4 * 255))
+
+
+def test_authors_stacking_order():
+    mosaic = np.arange(64).reshape(8, 8)
+    canonical = np.stack([mosaic[0::2, 0::2], mosaic[0::2, 1::2], mosaic[1::2, 0::2], mosaic[1::2, 1::2]])
+    authors = np.stack([mosaic[1::2, 1::2], mosaic[0::2, 1::2], mosaic[0::2, 0::2], mosaic[1::2, 0::2]])
+    np.testing.assert_array_equal(canonical[BGRG_ORDER], authors)
