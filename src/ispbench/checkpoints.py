@@ -77,7 +77,8 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
             "source, load it yourself and pass its state dict to ispbench.checkpoints.load_official."
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+        reason = str(error).split("\n")[0] or "the file is cut short"
+        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
     return unwrap(content)

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from ispbench.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 # Verb to the module whose `main(arguments)` runs it, and what it does.
 VERBS = MappingProxyType(
@@ -45,21 +49,27 @@ def _dispatch(arguments: list[str]) -> None:
 
 def _hydra() -> None:
     import hydra
-    from omegaconf import DictConfig
 
     # Errors come up to `_guarded` as they are, instead of being printed by Hydra.
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
     @hydra.main(config_path="pkg://ispbench.conf", config_name="config", version_base="1.3")
-    def app(config: DictConfig) -> float | None:
-        from ispbench.training.run import run
-
-        score: list[float | None] = []
-        if status := _guarded(lambda: score.append(run(config))):
+    def app(config: "DictConfig") -> float | None:
+        scores: list[float | None] = []
+        if status := _guarded(lambda: scores.append(_run(config))):
             sys.exit(status)
-        return score[0]
+        return scores[0]
 
     app()
+
+
+def _run(config: "DictConfig") -> float | None:
+    from ispbench.config import require_values
+
+    require_values(config)
+    from ispbench.training.run import run  # imports torch: what needs no torch is answered before
+
+    return run(config)
 
 
 def _guarded(action: Callable[[], None]) -> int:

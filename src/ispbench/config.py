@@ -54,13 +54,28 @@ def compose(overrides: Sequence[str] = ()) -> "DictConfig":
         GlobalHydra.instance().hydra = outer
 
 
+def require_values(config: "DictConfig") -> None:
+    """Checks that nothing without a default was left out.
+
+    Raises:
+        UserError: naming the keys to give.
+    """
+    from omegaconf import OmegaConf
+
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        verb = "has" if len(missing) == 1 else "have"
+        raise UserError(f"{', '.join(missing)} {verb} no default; give a value: {missing[0]}=...")
+
+
 def explain(error: Exception) -> str:
     """One sentence on what is wrong with an override or a configuration, naming the valid keys or choices."""
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import MissingMandatoryValue
 
     cause = error.__cause__ or error
+    if isinstance(error, OverrideParseException):
+        return f"The override {error.override!r} cannot be read; it has the form key=value, special characters quoted."
     if isinstance(cause, MissingMandatoryValue):
         return f"{cause.full_key} has no default; give it a value: {cause.full_key}=..."
     parent = getattr(cause, "parent_node", None)

@@ -139,6 +139,7 @@ class QualityCallback(MetricCallback):
 
     def _means(self) -> dict[str, float | int]:
         indices, rows = self._collected.compute()
+        indices, rows = indices.reshape(-1), rows.reshape(indices.numel(), -1)  # torchmetrics drops a length of one
         columns = ["psnr", "ssim", "psnr_unrounded", "lpips", "finite"]
         self.scores = pd.DataFrame(rows.numpy(), columns=columns, index=indices.tolist())
         finite = self.scores.pop("finite").astype(bool)

@@ -53,10 +53,6 @@ def run(config: DictConfig) -> float | None:
         KeyboardInterrupt: if the user stopped the run; its record and checkpoint are written.
     """
     _quieten()
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        raise UserError(
-            f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no default; give a value: {missing[0]}=..."
-        )
     started = time.perf_counter()
     folder = Path(config.paths.run)
     parts = _Run(config, folder, _new_record(config, folder))
