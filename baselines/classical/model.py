@@ -1,7 +1,7 @@
 """A classical ISP without learning: the sanity floor of every table.
 
-Grey-world white balance, bilinear demosaicing, a fixed colour matrix, gamma. A learned ISP below it has a wrong CFA
-order, black level or bit depth.
+Grey-world white balance, demosaicing, a fixed colour matrix, gamma. A learned ISP below it has a wrong CFA order, black
+level or bit depth.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ispbench.baselines.classical.demosaic import demosaicer
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.demosaic import bilinear
 
 
 class ClassicalNet(nn.Module):
@@ -21,18 +21,20 @@ class ClassicalNet(nn.Module):
     Args:
         matrix: Camera RGB to linear sRGB, three rows that sum to 1.
         gamma: The display gamma.
+        demosaic: ``bilinear``, ``malvar`` or ``menon``.
     """
 
     matrix: Tensor
 
-    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float) -> None:
+    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float, demosaic: str) -> None:
         super().__init__()
+        self.demosaic = demosaicer(demosaic)
         self.register_buffer("matrix", torch.tensor(matrix), persistent=False)
         self.gamma = gamma
 
     def forward(self, raw: Tensor) -> Tensor:
         """Renders each image by its own white balance."""
-        rgb = bilinear(raw.clamp(0, 1))
+        rgb = self.demosaic(raw.clamp(0, 1)).clamp(0, 1)  # Malvar and Menon overshoot at edges
         means = rgb.mean((2, 3), keepdim=True)
         # Grey world: the scene averages to grey. Saturated pixels stay white.
         balanced = (rgb * means[:, 1:2] / means.clamp_min(1e-6)).clamp(0, 1)
@@ -46,12 +48,17 @@ class Classical(ISPModel):
     Args:
         matrix: Camera RGB to linear sRGB, three rows that sum to 1.
         gamma: The display gamma.
+        demosaic: ``bilinear``; ``malvar`` (Malvar et al. 2004) or ``menon`` (Menon et al. 2007) of the package
+            colour-demosaicing, on the CPU.
+
+    Raises:
+        UserError: for another matrix or demosaicing, or when the package is not installed.
     """
 
-    paper: ClassVar[str] = "none (grey world, bilinear, matrix, gamma)"
+    paper: ClassVar[str] = "none (grey world, demosaic, matrix, gamma)"
 
-    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float = 2.2) -> None:
+    def __init__(self, matrix: Sequence[Sequence[float]], gamma: float = 2.2, demosaic: str = "bilinear") -> None:
         super().__init__()
         if len(matrix) != 3 or any(len(row) != 3 for row in matrix):
             raise UserError("model.matrix has three rows of three numbers: camera RGB to linear sRGB.")
-        self.net = ClassicalNet([list(row) for row in matrix], gamma)
+        self.net = ClassicalNet([list(row) for row in matrix], gamma, demosaic)

@@ -33,7 +33,10 @@ class EMA(WeightAveraging):
 
     def _average(self, averaged: Any, current: Any, updates: Tensor | int) -> None:
         step = float(updates)
-        torch._foreach_lerp_(averaged, current, 1 - min(self.decay, (1 + step) / (10 + step)))
+        if averaged[0].is_floating_point():  # each list is of one type
+            torch._foreach_lerp_(averaged, current, 1 - min(self.decay, (1 + step) / (10 + step)))
+        else:
+            torch._foreach_copy_(averaged, current)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validates the average."""
@@ -72,6 +75,10 @@ class StopBetweenSteps(pl.Callback):
     def on_validation_batch_start(self, *_: Any, **__: Any) -> None:
         """Stops here if asked."""
         self._stop_if_asked()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Gives Ctrl-C back."""
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Gives Ctrl-C back."""

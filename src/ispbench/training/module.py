@@ -5,12 +5,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from timm.scheduler.scheduler import Scheduler as TimmScheduler
+import torch.nn.functional as F
 from torch import Tensor
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.training.losses import WeightedSum
+from ispbench.training.schedules import advance
 
 
 class ISPModule(pl.LightningModule):
@@ -23,7 +24,12 @@ class ISPModule(pl.LightningModule):
         scheduler: Makes the learning-rate schedule of an optimizer, stepped once a training step; None for a constant
             rate. A scheduler of ``torch`` or of ``timm``.
         compile: Whether the network is compiled by ``torch.compile``.
+
+    Attributes:
+        skip_epoch: A callback sets it in ``on_train_batch_start`` to end the running epoch before its next batch.
     """
+
+    skip_epoch = False
 
     def __init__(
         self,
@@ -41,6 +47,11 @@ class ISPModule(pl.LightningModule):
         if compile:
             self.model.net.compile()
 
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> int | None:
+        """Ends the epoch if a callback asked for it."""
+        skip, self.skip_epoch = self.skip_epoch, False
+        return -1 if skip else None
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The loss of a batch."""
         assert self.loss is not None
@@ -57,11 +68,16 @@ class ISPModule(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Renders; the callbacks score."""
-        return self.model(batch["raw"])
+        return self._render(batch)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Renders; the callbacks score."""
-        return self.model(batch["raw"])
+        return self._render(batch)
+
+    def _render(self, batch: dict[str, Any]) -> Tensor:
+        """The image at the target's size: a coarse level of a pyramid network is upsampled, all else has that size."""
+        image, size = self.model(batch["raw"]), batch["target"].shape[-2:]
+        return image if image.shape[-2:] == size else F.interpolate(image, size, mode="bilinear", align_corners=False)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule."""
@@ -73,7 +89,4 @@ class ISPModule(pl.LightningModule):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Steps a schedule of torch or of timm."""
-        if isinstance(scheduler, TimmScheduler):
-            scheduler.step_update(num_updates=self.global_step)
-        else:
-            scheduler.step()
+        advance(scheduler, self.global_step)

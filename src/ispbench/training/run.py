@@ -1,5 +1,6 @@
 """One run from its configuration to its record: train, test, write down."""
 
+import datetime
 import logging
 import time
 import traceback
@@ -17,7 +18,10 @@ from ispbench.checkpoints import load_weights
 from ispbench.data.module import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, MetricCallback, QualityCallback
+from ispbench.models.build import build_model
+from ispbench.models.ensemble import Evaluation
 from ispbench.models.interface import ISPModel
+from ispbench.protocol.base import full_name
 from ispbench.results.record import Record, hash_file, write_atomically
 from ispbench.training.callbacks import Checkpoints, draw_curves
 from ispbench.training.module import ISPModule
@@ -31,11 +35,14 @@ _RECIPE = (
     "scheduler",
     "trainer",
     "metrics",
+    "protocol",
     "seed",
     "train",
     "compile",
     "weights",
 )
+# Callbacks that change what is trained or tested, where a recipe has them.
+_CHANGES = ("levels", "deploy")
 _PLACES = ("root", "cache", "num_workers")
 
 
@@ -55,7 +62,7 @@ def run(config: DictConfig) -> float | None:
     _quieten()
     started = time.perf_counter()
     folder = Path(config.paths.run)
-    parts = _Run(config, folder, _new_record(config, folder))
+    parts = _Run(config, folder, _new_record(config))
     record = parts.record
     try:
         parts.build()
@@ -105,12 +112,15 @@ class _Run:
         self.data: PairedDataModule = instantiate(config.data)
         self.data.prepare_data()
         record.simulated = self.data.simulated
-        record.protocol = f"{self.data.version}/original-gt"
+        protocol = instantiate(config.protocol)
+        record.protocol = full_name(self.data, protocol)
         record.data = {
             "fingerprint": self.data.fingerprint(),
             "split": "test",
             "n_images": len(self.data.source("test")),
         }
+        if config.test:
+            record.data |= protocol.prepare(self.data)
         model = instantiate(config.model)
         if config.weights:
             load_weights(model, config.weights, record.model)
@@ -118,6 +128,7 @@ class _Run:
         if config.resume and not self.train:
             raise UserError("resume= continues a training, but train=false or the model has nothing to train.")
         self.resume = _resume_from(config.resume, model, record.model)
+        self.tested = _evaluation(config).wrap(model, self._other_model)
         self.module = ISPModule(
             model,
             loss=instantiate(config.loss) if self.train else None,
@@ -127,6 +138,9 @@ class _Run:
         )
         callbacks = _some(config.callbacks, without=() if self.train else ("ema", "stop", "checkpoints"))
         self.measures = _some(config.metrics)
+        for measure in self.measures:
+            if isinstance(measure, QualityCallback):
+                measure.protocol = protocol
         options = dict(config.trainer)
         options["val_check_interval"] = min(options["val_check_interval"], options["max_steps"])
         self.trainer = instantiate(
@@ -168,8 +182,17 @@ class _Run:
         load_weights(self.module.model, best, self.record.model)
         return score
 
+    def _other_model(self, name: str, path: str) -> ISPModel:
+        """A further model of an ensemble, for the same sensor as the run's own."""
+        levels = [f"data.{key}={self.config.data[key]}" for key in ("black_level", "white_level")]
+        model = build_model(name, levels, data=self.record.dataset)
+        load_weights(model, path, name)
+        self.record.training.setdefault("averaged_with", {})[name] = hash_file(Path(path))
+        return model
+
     def _test(self) -> None:
         assert self.trainer is not None
+        self.module.model = self.tested
         try:
             self.trainer.test(self.module, datamodule=self.data, verbose=False)
         except SystemExit as stop:
@@ -187,25 +210,36 @@ class _Run:
                 self.scores = measure.scores
 
 
-def _new_record(config: DictConfig, folder: Path) -> Record:
+def _new_record(config: DictConfig) -> Record:
     hydra = HydraConfig.get()
     overrides = [item for item in hydra.overrides.task if item.lstrip("+").startswith("model.")]
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     recipe = {key: resolved[key] for key in _RECIPE}
     recipe["data"] = {key: value for key, value in recipe["data"].items() if key not in _PLACES}
+    recipe["protocol"].pop("cache", None)
     recipe["ema"] = resolved["callbacks"]["ema"]
+    recipe |= {name: options for name in _CHANGES if (options := resolved["callbacks"].get(name))}
+    variant = [item.lstrip("+").removeprefix("model.") for item in overrides]
+    if ensemble := str(_evaluation(config)):
+        recipe["eval"] = ensemble
+        variant.append(ensemble)
     choices = hydra.runtime.choices
-    dates = folder.parts[-2:] if hydra.mode and hydra.mode.name == "RUN" else folder.parts[-3:]
+    started = datetime.datetime.now(datetime.UTC)
     return Record(
-        id="-".join(dates).replace(":", ""),
+        id=f"{started:%Y%m%d-%H%M%S-%f}-{choices['model']}-{choices['data']}-s{config.seed}",
         model=choices["model"],
-        variant=" ".join(sorted(item.lstrip("+").removeprefix("model.") for item in overrides)),
+        variant=" ".join(sorted(variant)),
         dataset=choices["data"],
         protocol="",
         seed=config.seed,
         config=recipe,
     )
+
+
+def _evaluation(config: DictConfig) -> Evaluation:
+    """How the model is tested: ``eval:`` of the configuration."""
+    return Evaluation(**{str(name): value for name, value in config.eval.items()})
 
 
 def _some(group: DictConfig | None, without: tuple[str, ...] = ()) -> list[Any]:

@@ -1,0 +1,175 @@
+"""Ensembles for evaluation: the mean over flips and turns of one model, and the mean of several models.
+
+Both cost as many passes as they average, and their scores do not compare with those of single passes; the challenge
+entries AWNet and MW-ISPNet (AIM 2020) were ensembles.
+
+    >>> import torch
+    >>> from ispbench.models.build import build_model
+    >>> model = SelfEnsemble(build_model("metaisp")).eval()
+    >>> model(torch.rand(1, 4, 16, 24)).shape
+    torch.Size([1, 3, 32, 48])
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ispbench.errors import UserError
+from ispbench.models.interface import ISPModel
+
+MODES = ("planes", "phase")
+
+
+class SelfEnsemble(ISPModel):
+    """The mean over the eight flips and turns of the RAW, each rendered and turned back.
+
+    A mirrored Bayer mosaic has another CFA phase: RGGB becomes GRBG from left to right. A network knows one phase, so
+    there are two ways:
+
+    ``planes``
+        Each packed plane is turned as if it were an image by itself and keeps its channel, as the challenge entries
+        did. The network still finds red in the red channel, but the planes lie mutually shifted by up to a pixel. This
+        suits networks trained so: AWNet, MW-ISPNet, LiteISPNet and others by their authors' code.
+    ``phase``
+        The mosaic is mirrored about a column or row of pixels, not about its border, and stays a true RGGB mosaic; a
+        transposition exchanges Gr and Gb. This is how ``data.augment`` turns training patches. A mirrored view lacks
+        the last row or column, which is averaged over the remaining views.
+
+    Args:
+        model: The model to average.
+        mode: ``planes`` or ``phase``.
+
+    Raises:
+        UserError: for another mode.
+    """
+
+    paper: ClassVar[str] = "x8 self-ensemble"
+
+    def __init__(self, model: ISPModel, mode: str = "planes") -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise UserError(f"eval.self_ensemble is true (planes), planes, phase or false, not {mode!r}.")
+        self.model = model
+        self.mode = mode
+
+    @property
+    def net(self) -> nn.Module:  # type: ignore[override]
+        """The network of the model."""
+        return self.model.net
+
+    def forward_scales(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """The mean image, shape (N, 3, 2h, 2w), not clamped, of packed RAW (N, 4, h, w)."""
+        view = _view_planes if self.mode == "planes" else _view_phase
+        total, count = torch.zeros((), device=raw.device), torch.zeros((), device=raw.device)
+        for rows, columns, transpose in product((False, True), repeat=3):
+            turned, turn_back = view(raw, rows, columns, transpose)
+            image, known = turn_back(self.model.forward_scales(turned)[0])
+            total, count = total + image * known, count + known
+        return (total / count,)
+
+
+class ModelMean(ISPModel):
+    """The mean of the images of several models, such as the two branches of AWNet.
+
+    Args:
+        models: At least one.
+    """
+
+    paper: ClassVar[str] = "mean of models"
+
+    def __init__(self, models: Sequence[ISPModel]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    @property
+    def net(self) -> nn.Module:  # type: ignore[override]
+        """The networks of all models."""
+        return nn.ModuleList(model.net for model in self._members())
+
+    def _members(self) -> list[Any]:
+        return list(self.models)
+
+    def forward_scales(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """The mean image, shape (N, 3, 2h, 2w), not clamped, of packed RAW (N, 4, h, w)."""
+        return (torch.stack([model.forward_scales(raw)[0] for model in self._members()]).mean(0),)
+
+
+class Evaluation:
+    """What ``eval:`` of a configuration asks for.
+
+    Args:
+        self_ensemble: false, true (the same as ``planes``), ``planes`` or ``phase``: see `SelfEnsemble`.
+        average_with: Names of further models and the checkpoint file of each: see `ModelMean`.
+
+    Raises:
+        UserError: for an unknown option or mode.
+    """
+
+    def __init__(
+        self, self_ensemble: bool | str = False, average_with: Mapping[str, str] | None = None, **unknown: Any
+    ) -> None:
+        if unknown:
+            raise UserError(f"Unknown key {next(iter(unknown))!r} in eval. Valid keys: average_with, self_ensemble.")
+        self.mode = MODES[0] if self_ensemble is True else self_ensemble or None
+        if self.mode is not None and self.mode not in MODES:
+            raise UserError(f"eval.self_ensemble is true (planes), planes, phase or false, not {self_ensemble!r}.")
+        self.average_with = dict(average_with or {})
+
+    def __str__(self) -> str:
+        """The options in use, to mark a result with; empty for none."""
+        named = {"average_with": "+".join(self.average_with), "self_ensemble": self.mode}
+        return " ".join(f"{name}={value}" for name, value in named.items() if value)
+
+    def wrap(self, model: ISPModel, load: Callable[[str, str], ISPModel]) -> ISPModel:
+        """The model to test in place of `model`, on which it goes on to depend.
+
+        Args:
+            model: The run's model.
+            load: Makes the model of a name with the weights of a file.
+        """
+        if self.average_with:
+            model = ModelMean([model, *(load(name, path) for name, path in self.average_with.items())])
+        return model if self.mode is None else SelfEnsemble(model, self.mode)
+
+
+_Back = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def _view_planes(raw: Tensor, rows: bool, columns: bool, transpose: bool) -> tuple[Tensor, _Back]:
+    """Turns packed planes as images, and how to turn an output back."""
+    sides = [dimension for dimension, flip in ((2, rows), (3, columns)) if flip]
+
+    def turn_back(image: Tensor) -> tuple[Tensor, Tensor]:
+        return (image.mT if transpose else image).flip(sides), image.new_ones(())
+
+    turned = raw.flip(sides)
+    return (turned.mT if transpose else turned), turn_back
+
+
+def _view_phase(raw: Tensor, rows: bool, columns: bool, transpose: bool) -> tuple[Tensor, _Back]:
+    """Turns the mosaic so that it is RGGB again; outputs come back with the pixels they know about, of weight 1."""
+    mosaic = F.pixel_shuffle(raw, 2)
+    for dimension, flip in ((2, rows), (3, columns)):
+        if flip:
+            mosaic = mosaic.index_select(dimension, _mirror(mosaic.shape[dimension], raw.device))
+
+    def turn_back(image: Tensor) -> tuple[Tensor, Tensor]:
+        image = image.mT if transpose else image
+        known = image.new_ones(1, 1, *image.shape[-2:])
+        for dimension, flip in ((2, rows), (3, columns)):
+            if flip:
+                length = image.shape[dimension]
+                image = image.index_select(dimension, _mirror(length, image.device))
+                known.select(dimension, length - 1).zero_()
+        return image, known
+
+    return F.pixel_unshuffle(mosaic.mT if transpose else mosaic, 2), turn_back
+
+
+def _mirror(length: int, device: torch.device) -> Tensor:
+    """Where each sample of an even side comes from, mirrored about its last but one; the last one has no source."""
+    return torch.arange(length - 2, -2, -1, device=device).abs()
