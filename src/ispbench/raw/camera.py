@@ -1,0 +1,211 @@
+"""Camera files (DNG, NEF, CR2, CR3, ARW, RAF, CRW, KDC, ...) as RGGB mosaics with their levels and colour metadata.
+
+LibRaw decodes them, by way of rawpy. What the network gets is the bare sensor: no white balance, no colour matrix.
+Those are kept beside it, for the rendering that serves as target.
+
+    camera = read_camera("IMG_0001.CR2")
+    raw = camera.canonical()    # packed RAW (4, h, w), what every model takes
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rawpy
+from numpy.typing import NDArray
+
+from ispbench.errors import UserError
+from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb, unpack
+
+# What cameras write; other files of a folder are none of ours.
+_SUFFIXES = """
+    3fr arw bay cap cr2 cr3 crw dcr dcs dng erf fff iiq k25 kc2 kdc mdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf
+    srw x3f
+"""
+SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+# Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
+_XYZ_OF_SRGB = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+
+
+@dataclass(frozen=True)
+class CameraFile:
+    """The sensor's part of a camera file.
+
+    Attributes:
+        path: Of the file.
+        mosaic: The visible sensor area as RGGB, shape (H, W), H and W even, in DN as decoded.
+        phase: CFA phase of the visible area before the crop to RGGB.
+        origin: Row and column of the mosaic's first pixel in the visible area.
+        black_levels: Of R, Gr, Gb, B in DN, shape (4,).
+        white_levels: Of R, Gr, Gb, B in DN, shape (4,); the sensor saturates there.
+        white_balance: Gains of R, G, B, green = 1, shape (3,).
+        matrix: White-balanced camera RGB to linear sRGB, shape (3, 3), rows sum to 1; None if the camera is unknown.
+        flip: How the camera was held, in LibRaw's numbers: 0 upright, 3 upside down, 5 and 6 to be turned by a quarter
+            counter-clockwise and clockwise.
+        aspect: Width of a pixel over its height.
+        assumed: What the file does not say, and what is taken instead; one clause each.
+    """
+
+    path: Path
+    mosaic: NDArray[np.uint16]
+    phase: str
+    origin: tuple[int, int]
+    black_levels: NDArray[np.float32]
+    white_levels: NDArray[np.float32]
+    white_balance: NDArray[np.float64]
+    matrix: NDArray[np.float64] | None
+    flip: int
+    aspect: float
+    assumed: tuple[str, ...]
+
+    def canonical(self) -> NDArray[np.float32]:
+        """Canonical packed RAW, shape (4, H/2, W/2): each plane's black level at 0, its white level at 1."""
+        black, white = self.black_levels[:, None, None], self.white_levels[:, None, None]
+        return np.minimum((pack(self.mosaic) - black) / (white - black), 1, dtype=np.float32)
+
+    def rescaled(self, black_level: float, white_level: float) -> NDArray[np.uint16]:
+        """The mosaic on a common scale of DN, shape (H, W): every plane's black and white at the given levels.
+
+        Noise below black is kept as far as `black_level` leaves room for it.
+        """
+        dn = np.rint(self.canonical() * (white_level - black_level) + black_level)
+        return unpack(np.clip(dn, 0, 65535).astype(np.uint16))
+
+    def upright(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Turns an image of this sensor, shape (H, W, ...), as the camera was held."""
+        return np.rot90(image, {3: 2, 5: 1, 6: 3}.get(self.flip, 0))
+
+
+def read_camera(path: str | Path) -> CameraFile:
+    """Reads a camera file with a 2x2 Bayer sensor.
+
+    Raises:
+        UserError: if the file is unreadable or its sensor has no Bayer CFA.
+    """
+    path = Path(path)
+    with opened(path) as raw:
+        cells = _bayer_cells(raw, path)
+        phase = _letters(cells)
+        top, left = PHASE_OFFSETS[phase]
+        mosaic = to_rggb(np.asarray(raw.raw_image_visible), phase).astype(np.uint16)  # a copy: LibRaw frees its own
+        # The colour index (0 R, 1 and 3 green, 2 B) of each plane once the mosaic starts at its red pixel.
+        planes = [cells[(row + top) % 2 * 2 + (column + left) % 2] for row in (0, 1) for column in (0, 1)]
+        black = np.array(raw.black_level_per_channel, np.float32)[planes]
+        white = np.array(_white_levels(raw), np.float32)[planes]
+        if not (black < white).all():
+            raise UserError(f"{path} states a black level of {black.max():g} and a white level of {white.min():g} DN.")
+        camera = CameraFile(
+            path=path,
+            mosaic=mosaic,
+            phase=phase,
+            origin=(top, left),
+            black_levels=black,
+            white_levels=white,
+            white_balance=np.ones(3),
+            matrix=_matrix(raw),
+            flip=raw.sizes.flip,
+            aspect=raw.sizes.pixel_aspect,
+            assumed=(),
+        )
+        return _with_assumptions(camera, np.array(raw.camera_whitebalance[:3], np.float64))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[rawpy.RawPy]:
+    """The file as rawpy decodes it.
+
+    Raises:
+        UserError: if LibRaw cannot read it.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no camera file {path}.")
+    try:
+        with rawpy.imread(str(path)) as raw:
+            yield raw
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise UserError(
+            f"{path} is no camera file that LibRaw {libraw_version()} reads; it is damaged, of another kind, or of a "
+            "camera too new for it. Convert it to DNG or remove it."
+        ) from error
+    except rawpy.LibRawError as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise UserError(f"{path} cannot be decoded ({reason}); copy it from the camera again or remove it.") from error
+
+
+def libraw_version() -> str:
+    """The version of the LibRaw inside rawpy, such as 0.22.2."""
+    return ".".join(map(str, rawpy.libraw_version))
+
+
+def _bayer_cells(raw: rawpy.RawPy, path: Path) -> list[int]:
+    """The colour indices of the top left 2x2 cell in reading order, if the sensor is a Bayer sensor."""
+    pattern = raw.raw_pattern if raw.raw_type == rawpy.RawType.Flat else None
+    if raw.raw_type != rawpy.RawType.Flat:
+        refusal = "holds every colour at each pixel (a Foveon sensor or an already demosaiced DNG)"
+    elif pattern is None or pattern.size == 1:
+        refusal = "is of a sensor without colours"
+    elif pattern.shape == (6, 6):
+        refusal = "has Fujifilm's X-Trans CFA of 6x6 pixels"
+    else:
+        cells = [int(cell) for cell in pattern.ravel()]
+        if raw.num_colors == 3 and pattern.shape == (2, 2) and _letters(cells) in PHASE_OFFSETS:
+            return cells
+        refusal = f"has the CFA {pattern.tolist()} of {raw.color_desc.decode()}"
+    raise UserError(f"{path} {refusal}; ispbench takes 2x2 Bayer mosaics of R, G, G, B. Remove the file.")
+
+
+def _letters(cells: list[int]) -> str:
+    return "".join("RGBG"[cell] for cell in cells)
+
+
+def _white_levels(raw: Any) -> list[float]:
+    """Of the four colour indices: the camera's own where it states them, else LibRaw's saturation level."""
+    own = raw.camera_white_level_per_channel
+    if own and min(own) > max(raw.black_level_per_channel) and max(own) <= raw.white_level:
+        return list(own)
+    return [raw.white_level] * 4
+
+
+def _matrix(raw: Any) -> NDArray[np.float64] | None:
+    """White-balanced camera RGB to linear sRGB: the file's own matrix, else the inverse of the camera's XYZ matrix."""
+    own = np.array(raw.color_matrix, np.float64)[:, :3]
+    if own.any():
+        return own / own.sum(axis=1, keepdims=True)
+    camera_of_xyz = np.array(raw.rgb_xyz_matrix, np.float64)[:3]
+    if not camera_of_xyz.any():
+        return None
+    camera_of_srgb = camera_of_xyz @ _XYZ_OF_SRGB
+    # White balance maps the white of sRGB to equal camera RGB.
+    return np.linalg.inv(camera_of_srgb / camera_of_srgb.sum(axis=1, keepdims=True))
+
+
+def _with_assumptions(camera: CameraFile, gains: NDArray[np.float64]) -> CameraFile:
+    """Fills in the white balance as shot, or grey world if the file has none; lists all that is assumed."""
+    assumed = []
+    # LibRaw gives zeros, -1 or all ones where a file states no white balance.
+    if (gains > 0).all() and len(set(gains)) > 1:
+        balance = gains / gains[1]
+    else:
+        red, green_red, green_blue, blue = _grey(camera)
+        green = (green_red + green_blue) / 2
+        balance = np.array([green / red, 1.0, green / blue])
+        assumed.append(f"no white balance, grey world assumed (R x{balance[0]:.3f}, B x{balance[2]:.3f} relative to G)")
+    if camera.matrix is None:
+        assumed.append("no colour matrix, camera RGB taken for sRGB")
+    if abs(camera.aspect - 1) > 0.01:
+        assumed.append(f"pixels {camera.aspect:.2f} times as wide as high, left as the sensor has them")
+    return replace(camera, white_balance=balance, assumed=tuple(assumed))
+
+
+def _grey(camera: CameraFile) -> NDArray[np.float64]:
+    """The mean of each plane over the cells that are not saturated, shape (4,)."""
+    raw = camera.canonical().astype(np.float64)
+    usable = (raw < 0.98).all(axis=0)
+    means = raw[:, usable].mean(axis=1) if usable.any() else np.ones(4)
+    return np.maximum(means, 1e-4)

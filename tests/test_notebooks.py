@@ -1,0 +1,50 @@
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import REPOSITORY
+from tests.raw.test_camera import GRBG, photograph, scene
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+
+
+def run(name, folder):
+    """Executes a notebook in a folder; what its cells printed, by cell."""
+    notebook = nbformat.read(REPOSITORY / "notebooks" / name, as_version=4)
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return "".join(
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and output.name == "stdout"
+    )
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebooks_are_stored_without_outputs(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+def test_look_at_raw(tmp_path, rng, monkeypatch):
+    photo = photograph(tmp_path / "photo.dng", scene(rng), GRBG, neutral=None)
+    monkeypatch.setenv("ISPBENCH_CAMERA_FILE", str(photo))
+    printed = run("01_look_at_raw.ipynb", tmp_path)
+    linear, final = _decibels(printed, "PSNR against the target: ")
+    assert final > linear + 5
+    assert final > 17
+    assert "photo.dng: 158x120, CFA GRBG before the crop" in printed
+    assert "assumed: no white balance, grey world assumed" in printed
+    assert _decibels(printed, "PSNR between the two: ")[0] > 30
+    right = _decibels(printed, "right ")[0]
+    assert right == pytest.approx(final, abs=0.1)
+    for mistake in ("wrong_CFA_phase", "black_level_kept", "12_bit_instead_of_10"):
+        assert _decibels(printed, mistake)[0] < right - 0.5
+
+
+def _decibels(printed, start):
+    line = next(line for line in printed.splitlines() if line.startswith(start))
+    return [float(word) for word, unit in zip(line.split(), line.split()[1:], strict=False) if unit == "dB"]
