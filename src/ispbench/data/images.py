@@ -1,5 +1,7 @@
 """Image files as arrays, with errors that name the file."""
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,29 +10,91 @@ from numpy.typing import NDArray
 
 from ispbench.errors import UserError
 
+HEADERLESS = (".raw", ".bin")
+RAW_SUFFIXES = (".png", ".tif", ".tiff", ".npy", *HEADERLESS)
+TARGET_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
 
-def read_mosaic(path: Path) -> NDArray[np.uint16]:
-    """Reads a Bayer mosaic from a grey 8- or 16-bit PNG or TIFF, shape (H, W), in DN as stored."""
-    image = _decode(path, cv2.IMREAD_UNCHANGED)
+
+def read_mosaic(path: Path, size: Sequence[int] | None = None) -> NDArray[np.uint16]:
+    """Reads a Bayer mosaic in DN as stored: 8 bits in a file mean small values, not another scale.
+
+    Args:
+        path: A grey 8- or 16-bit PNG or TIFF, an array of these types in ``.npy``, or little-endian uint16 without any
+            header in ``.raw`` or ``.bin``.
+        size: Height and width of a file without header.
+
+    Returns:
+        Shape (H, W).
+
+    Raises:
+        UserError: if the file is not that.
+    """
+    suffix = path.suffix.lower()
+    content = read_bytes(path)
+    if suffix in HEADERLESS:
+        image = _headerless(path, content, size)
+    else:
+        image = _array(path, content) if suffix == ".npy" else _decode(path, content, cv2.IMREAD_UNCHANGED)
     if image.ndim != 2:
-        raise UserError(f"{path} has {image.shape[2]} channels; a Bayer mosaic is a grey image. Is it an sRGB photo?")
+        channels = image.shape[2] if image.ndim == 3 else image.ndim
+        raise UserError(f"{path} has {channels} channels; a Bayer mosaic is a grey image. Is it an sRGB photo?")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path} holds {image.dtype} values; a Bayer mosaic is stored with 8 or 16 bits.")
     return image.astype(np.uint16, copy=False)
 
 
 def read_srgb(path: Path) -> NDArray[np.uint8]:
-    """Reads an 8-bit sRGB image, shape (H, W, 3)."""
-    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    """Reads an sRGB image, shape (H, W, 3): PNG, JPEG, TIFF, or uint8 in ``.npy``."""
+    content = read_bytes(path)
+    if path.suffix.lower() != ".npy":
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        return np.asarray(_decode(path, content, flags), np.uint8)
+    image = _array(path, content)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; a target is uint8 of shape (H, W, 3).")
+    return image
 
 
-def _decode(path: Path, flags: int) -> NDArray:
+def read_bytes(path: Path) -> NDArray[np.uint8]:
+    """The content of a file."""
     try:
-        content = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); restore the file.") from error
-    image = cv2.imdecode(content, flags) if content.size else None
+
+
+def stored_bits(path: Path) -> int:
+    """How many bits a value has in a file, 8 or 16; that says nothing about the sensor's scale."""
+    if path.suffix.lower() == ".png":
+        with path.open("rb") as file:
+            return file.read(25)[-1]
+    return 16
+
+
+def _headerless(path: Path, content: NDArray[np.uint8], size: Sequence[int] | None) -> NDArray:
+    if size is None:
+        raise UserError(f"{path} has no header that tells its size; set data.size=[HEIGHT,WIDTH].")
+    height, width = size
+    if content.size != 2 * height * width:
+        raise UserError(
+            f"{path} has {content.size} bytes, but {width}x{height} values of 16 bits are {2 * height * width}; "
+            "copy or download it again, or set data.size=[HEIGHT,WIDTH]."
+        )
+    return content.view("<u2").reshape(height, width)
+
+
+def _array(path: Path, content: NDArray[np.uint8]) -> NDArray:
+    try:
+        return np.asarray(np.load(io.BytesIO(content.tobytes()), allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} is not a whole .npy file; copy or download it again.") from error
+
+
+def _decode(path: Path, content: NDArray[np.uint8], flags: int) -> NDArray:
+    try:
+        image = cv2.imdecode(content, flags) if content.size else None
+    except cv2.error:
+        image = None
     if image is None or _truncated(path, content):
         raise UserError(f"{path} is not a whole image file; copy or download it again.")
     return image

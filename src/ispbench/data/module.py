@@ -1,12 +1,18 @@
 """The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
 
+import sys
 from abc import abstractmethod
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from ispbench.data.cache import cache_folder
+from ispbench.data.layouts import Offence
+from ispbench.data.pack import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
 from ispbench.errors import UserError
@@ -34,6 +40,17 @@ class PairedDataModule(pl.LightningDataModule):
         val_every: Batches between validations; ``trainer.val_check_interval`` reads it.
         seed: Of the run: decides order, patches and turns.
         simulated: Whether the RAW is computed from photos; results are labelled so.
+        target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
+            as their authors give them, ``own-split`` if the split is ours.
+        on_error: What happens to a file that cannot be read in training: ``raise`` ends the run and names it, ``skip``
+            takes the next pair and counts it in `skipped`. Validation and test always raise.
+        pack: Whether a packed copy of the decoded pairs is used: ``auto`` if there is one (``ispbench data pack``),
+            ``always`` makes it, ``never`` reads the files. An outdated copy is made anew.
+        cache: Folder of packed copies; null for the user's cache folder.
+
+    Attributes:
+        skipped: Why pairs were left out of training, and how often.
+        notes: What the record of a run should say about the data.
     """
 
     def __init__(
@@ -51,8 +68,18 @@ class PairedDataModule(pl.LightningDataModule):
         val_every: int,
         seed: int,
         simulated: bool = False,
+        target_set: str = "original-gt",
+        on_error: str = "raise",
+        pack: str = "auto",
+        cache: str | None = None,
     ) -> None:
         super().__init__()
+        for key, value, valid in (
+            ("on_error", on_error, ("raise", "skip")),
+            ("pack", pack, ("auto", "always", "never")),
+        ):
+            if value not in valid:
+                raise UserError(f"data.{key}={value} is unknown; choose one of {', '.join(valid)}.")
         if crop is not None and (crop < 2 or crop % 2):
             raise UserError(f"data.crop is an even number of pixels, not {crop}.")
         if batch_size < 1 or eval_batch_size < 1:
@@ -71,7 +98,18 @@ class PairedDataModule(pl.LightningDataModule):
         self.val_every = val_every
         self.seed = seed
         self.simulated = simulated
+        self.target_set = target_set
+        self.on_error = on_error
+        self.pack = pack
+        self.cache = cache
+        self.skipped: Counter[str] = Counter()
+        self.notes: dict[str, str] = {}
         self._sources: dict[str, PairSource] = {}
+
+    @property
+    def protocol(self) -> str:
+        """What the scores are of and against, such as ``zrr-v1/original-gt``."""
+        return f"{self.version}/{self.target_set}"
 
     @abstractmethod
     def open(self, split: str) -> PairSource:
@@ -81,11 +119,24 @@ class PairedDataModule(pl.LightningDataModule):
             UserError: if they are missing or malformed.
         """
 
+    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+        """The pairs of all splits as far as they can be found, and what is wrong with the rest, for a check."""
+        return {split: self.open(split) for split in SPLITS}, []
+
     def source(self, split: str) -> PairSource:
-        """The pairs of a split, opened once."""
+        """The pairs of a split, opened once: from its packed copy, if there is one and it is wanted."""
         if split not in self._sources:
-            self._sources[split] = self.open(split)
+            source = self.open(split)
+            if self.pack != "never":
+                skip = self.on_error == "skip" and split == "train"
+                source = open_pack(source, self.pack_path(split), build=self.pack == "always", skip=skip)
+            self._sources[split] = source
         return self._sources[split]
+
+    def pack_path(self, split: str) -> Path:
+        """Where the packed copy of a split lies or would lie."""
+        place = str(Path(str(getattr(self, "root", None) or "")).resolve())
+        return pack_path(cache_folder(self.cache), self.version, place, split)
 
     def fingerprint(self) -> str:
         """A hash of the pairs of all splits."""
@@ -102,7 +153,7 @@ class PairedDataModule(pl.LightningDataModule):
                 f"{world_size} devices; lower data.batch_size."
             )
         sampler = TrainingSampler(len(source), self.seed, trainer.global_rank if trainer else 0, world_size)
-        dataset = PairDataset(source, self.crop, self.augment, self.seed)
+        dataset = PairDataset(source, self.crop, self.augment, self.seed, skip=self.on_error == "skip")
         return self._loader(dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
@@ -112,6 +163,14 @@ class PairedDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Whole images, in order."""
         return self._loader(PairDataset(self.source("test")), batch_size=self.eval_batch_size)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Counts what was skipped for a batch."""
+        for line in filter(None, "\n".join(batch.pop("skipped", ())).splitlines()):
+            if line not in self.skipped:
+                print(f"ispbench: skipped a pair (data.on_error=skip): {line}", file=sys.stderr)
+            self.skipped[line] += 1
+        return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Scales a batch on its device: RAW to the canonical scale, the target to [0, 1]."""

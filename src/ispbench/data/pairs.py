@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from ispbench.errors import UserError
 from ispbench.raw.bayer import pack
+
+_TRIES = 100  # unreadable neighbours in a row before a training gives up
 
 Pair = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
@@ -32,6 +35,14 @@ class PairSource(Protocol):
         ...
 
 
+class UnreadablePairError(UserError):
+    """A pair that cannot be read; in the process that trains it says the same sentence as in the one that loads."""
+
+    def __init__(self, sentence: str) -> None:
+        # A loader process hands an error on as its printed traceback, which ends with the sentence.
+        super().__init__(sentence.rpartition(f"{type(self).__qualname__}: ")[2].strip())
+
+
 class PairDataset(Dataset):
     """Packed pairs for a network, as stored; the datamodule scales them on the device.
 
@@ -40,13 +51,18 @@ class PairDataset(Dataset):
         crop: Side of the random patch to cut, even; None for whole images.
         augment: Whether to flip and turn the patches.
         seed: Together with a sample's number in training, decides patch and turn.
+        skip: Whether the next pair takes the place of an unreadable one; each sample then tells in ``skipped`` what was
+            left out for it, one line a pair.
     """
 
-    def __init__(self, source: PairSource, crop: int | None = None, augment: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, source: PairSource, crop: int | None = None, augment: bool = False, seed: int = 0, skip: bool = False
+    ) -> None:
         self.source = source
         self.crop = crop
         self.augment = augment
         self.seed = seed
+        self.skip = skip
 
     def __len__(self) -> int:
         return len(self.source)
@@ -60,20 +76,37 @@ class PairDataset(Dataset):
 
         Returns:
             ``raw`` uint16 (4, h, w), ``target`` uint8 (3, 2h, 2w), ``index``, ``name``.
+
+        Raises:
+            UnreadablePairError: naming the file.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
-        mosaic, target = self.source.read(index)
+        skipped: list[str] = []
+        while True:
+            try:
+                mosaic, target = self.source.read(index)
+                break
+            except UserError as error:
+                skipped.append(str(error))
+                if not self.skip:
+                    raise UnreadablePairError(str(error)) from error
+                if len(skipped) >= min(_TRIES, len(self)):
+                    raise UnreadablePairError(
+                        f"{len(skipped)} pairs in a row cannot be read; run ispbench data check. The last: {error}"
+                    ) from error
+                index = (index + 1) % len(self)
         rng = np.random.default_rng((self.seed, draw))
         if self.crop is not None:
             mosaic, target = random_crop(mosaic, target, self.crop, rng)
         if self.augment:
             mosaic, target = random_turn(mosaic, target, rng)
-        return {
+        sample = {
             "raw": pack(mosaic),
             "target": np.ascontiguousarray(target.transpose(2, 0, 1)),
             "index": index,
             "name": self.source.names[index],
         }
+        return sample | {"skipped": "\n".join(skipped)} if self.skip else sample
 
 
 def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:

@@ -1,0 +1,39 @@
+"""Reading many pairs with several threads; OpenCV decodes outside of Python's lock."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ispbench.data.pairs import Pair, PairSource
+from ispbench.errors import UserError
+
+_THREADS = 8
+
+
+def read_pairs(source: PairSource, indices: Iterable[int]) -> Iterator[tuple[int, Pair | UserError]]:
+    """Reads pairs and yields them in order, or the error that names the file; only a few are held at a time.
+
+    A source is read by one thread unless it says ``thread_safe = True``.
+    """
+    threads = min(_THREADS, os.cpu_count() or 1) if getattr(source, "thread_safe", False) else 1
+    waiting: deque[tuple[int, Future[Pair | UserError]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for index in indices:
+                waiting.append((index, pool.submit(_read, source, index)))
+                if len(waiting) > 2 * threads:
+                    position, future = waiting.popleft()
+                    yield position, future.result()
+            while waiting:
+                position, future = waiting.popleft()
+                yield position, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(source: PairSource, index: int) -> Pair | UserError:
+    try:
+        return source.read(index)
+    except UserError as error:
+        return error
