@@ -1,19 +1,32 @@
-"""Image quality, image by image: PSNR, SSIM, LPIPS.
+"""Image quality, image by image: PSNR, SSIM, MS-SSIM, LPIPS.
 
-Each function takes a batch of images and references, shape (N, 3, H, W), sRGB in [0, 1], and returns N values. A set's
-score is the mean of its images' values; pooling the error over the set instead gives other numbers.
+Each function takes a batch of images and references, shape (N, 3, H, W), sRGB in [0, 1], and returns N values in
+float32, whatever the precision of its inputs. A set's score is the mean of its images' values; pooling the error over
+the set instead gives other numbers. A mask, shape (N, 1, H, W), restricts a score to the pixels where it is 1; an image
+without any has the score NaN.
+
+    >>> import torch
+    >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.1))
+    tensor([20.])
 """
 
 import warnings
 
+import cv2
 import lpips
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.metrics.backbones import load_features
+from ispbench.metrics.exact import exact_float32
 
 PSNR_CAP = 100.0  # of two identical images, so that a mean exists
+WINDOW = 11  # side of SSIM's window, sigma 1.5
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+MS_SSIM_SIDE = WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)  # the smallest image that MS-SSIM is defined on
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_C1, _C2 = 0.01**2, 0.03**2
 
 
 def quantise(images: Tensor) -> Tensor:
@@ -21,36 +34,127 @@ def quantise(images: Tensor) -> Tensor:
     return images.float().clamp(0, 1).mul(255).round().div(255)
 
 
-def psnr(images: Tensor, references: Tensor) -> Tensor:
+def psnr(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio of each image over all its RGB values, in dB, at most `PSNR_CAP`; shape (N,)."""
-    error = (images.double() - references.double()).square().mean((1, 2, 3))
-    return (-10 * torch.log10(error)).clamp_max(PSNR_CAP).float()
+    return _decibels(average((images.float() - references.float()).square(), mask).mean(1))
 
 
-def ssim(images: Tensor, references: Tensor) -> Tensor:
+def psnr_channel(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of the PSNRs of R, G and B, in dB; shape (N,).
+
+    At least `psnr`; some papers report it (SYENet, ICCV 2023, arXiv:2308.08137).
+    """
+    return _decibels(average((images.float() - references.float()).square(), mask)).mean(1)
+
+
+def psnr_luminance(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
+    """PSNR of the luma of ITU-R BT.601, full range, in dB; shape (N,)."""
+    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
+    error = ((images.float() - references.float()) * weights).sum(1, keepdim=True)
+    return _decibels(average(error.square(), mask).mean(1))
+
+
+def ssim(images: Tensor, references: Tensor, mask: Tensor | None = None, covariance: str = "population") -> Tensor:
     """Structural similarity of each image, a mean over channels and 11x11 windows inside the image; shape (N,).
 
-    Gaussian window of sigma 1.5, population covariance, K1 = 0.01, K2 = 0.03.
+    Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03.
+
+    Args:
+        images: Shape (N, C, H, W), H and W at least 11.
+        references: Of the same shape.
+        mask: Windows count that lie in it as a whole.
+        covariance: ``population`` divides by the window's 121 pixels, as Wang et al. and AWNet do; ``sample`` by 120, the
+            default of scikit-image and so the SSIM of LiteISPNet and ISPDiffuser.
+
+    Raises:
+        ValueError: for a smaller image or another covariance.
 
     Reference: Wang et al., "Image quality assessment: from error visibility to structural similarity", TIP 2004.
     """
+    if covariance not in ("population", "sample"):
+        raise ValueError(f"the covariance of SSIM is population or sample, not {covariance!r}")
+    similarity, _ = _similarity(images, references, WINDOW**2 / (WINDOW**2 - 1) if covariance == "sample" else 1.0)
+    return average(similarity, _whole_windows(mask)).mean(1).float()
+
+
+def ssim_sample(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`ssim` with the sample covariance; shape (N,)."""
+    return ssim(images, references, mask, "sample")
+
+
+def ms_ssim(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Multi-scale SSIM of each image, a mean over channels; shape (N,), NaN if a side is below `MS_SSIM_SIDE`.
+
+    Five scales with the published weights, each the mean of 2x2 pixels of the one before (an odd last row or column is
+    left out); a negative contrast term counts as 0.
+
+    Reference: Wang et al., "Multiscale structural similarity for image quality assessment", Asilomar 2003.
+    """
+    if min(images.shape[-2:]) < MS_SSIM_SIDE:
+        return torch.full((len(images),), torch.nan, device=images.device)
+    images, references = images.float(), references.float()
+    result = images.new_ones((), dtype=torch.float32)
+    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
+        if scale:
+            images, references = F.avg_pool2d(images, 2), F.avg_pool2d(references, 2)
+            mask = None if mask is None else -F.max_pool2d(-mask.float(), 2)
+        similarity, contrast = _similarity(images, references)
+        term = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast
+        result = result * average(term, _whole_windows(mask)).clamp_min(0).pow(weight)
+    return result.mean(1).float()
+
+
+def average(maps: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Means over the pixels, or over those of a mask, shape (N, C, H, W) to (N, C)."""
+    kind = torch.float32 if maps.device.type == "mps" else torch.float64
+    if mask is None:
+        return maps.mean((2, 3), dtype=kind)
+    return (maps * mask).sum((2, 3), dtype=kind) / mask.sum((2, 3), dtype=kind)
+
+
+def _decibels(error: Tensor) -> Tensor:
+    return (-10 * torch.log10(error)).clamp_max(PSNR_CAP).float()
+
+
+def _similarity(images: Tensor, references: Tensor, correction: float = 1.0) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast-structure part in every window, each of shape (N, C, H - 10, W - 10)."""
+    if min(images.shape[-2:]) < WINDOW:
+        raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, not {tuple(images.shape[-2:])}")
+    if images.device.type == "cpu" and images.shape[1] > 1:  # plane after plane, each fits the cache
+        planes = zip(images.split(1, dim=1), references.split(1, dim=1), strict=True)
+        parts = [_similarity(x, y, correction) for x, y in planes]
+        return torch.cat([part[0] for part in parts], dim=1), torch.cat([part[1] for part in parts], dim=1)
     x, y = images.float(), references.float()
-    mean_x, mean_y, square_x, square_y, product = _windows(torch.cat((x, y, x * x, y * y, x * y), dim=1)).chunk(
-        5, dim=1
-    )
-    variance_x, variance_y = square_x - mean_x**2, square_y - mean_y**2
-    covariance = product - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    structure = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
-    return (luminance * structure).mean((1, 2, 3))
+    # In s = x + y and d = x - y: 4 cov(x, y) = var(s) - var(d), 2 (var(x) + var(y)) = var(s) + var(d); means likewise.
+    total, difference = x + y, x - y
+    mean_s, mean_d = _window_means(total).square(), _window_means(difference).square()
+    variance_s = _window_means(total.square()) - mean_s
+    variance_d = _window_means(difference.square()) - mean_d
+    constant = 2 * _C2 / correction
+    contrast = (variance_s - variance_d + constant) / (variance_s + variance_d + constant)
+    similarity = contrast * ((mean_s - mean_d + 2 * _C1) / (mean_s + mean_d + 2 * _C1))
+    inside = slice(WINDOW // 2, -(WINDOW // 2))
+    return similarity[..., inside, inside], contrast[..., inside, inside]
 
 
-def _windows(maps: Tensor) -> Tensor:
-    """Weighted means over the windows inside the image, shape (N, C, H, W) to (N, C, H - 10, W - 10)."""
-    taps = torch.exp(-0.5 * (torch.arange(-5, 6, device=maps.device) / 1.5) ** 2)
-    kernel = (taps / taps.sum()).expand(maps.shape[1], 1, 11)
-    rows = F.conv2d(maps, kernel[..., None], groups=maps.shape[1])
-    return F.conv2d(rows, kernel[:, :, None], groups=maps.shape[1])
+def _window_means(maps: Tensor) -> Tensor:
+    """Gaussian-weighted means over the windows around each pixel; those of the five outermost pixels are to be cut."""
+    channels = maps.shape[1]
+    taps = torch.exp(-0.5 * (torch.arange(WINDOW, device=maps.device) - WINDOW // 2).div(1.5).square())
+    taps = taps / taps.sum()
+    if maps.device.type == "cpu" and not maps.requires_grad:  # several times as fast there
+        kernel = taps.numpy()
+        means = [torch.from_numpy(cv2.sepFilter2D(plane, -1, kernel, kernel)) for plane in maps.flatten(0, 1).numpy()]
+        return torch.stack(means).view_as(maps) if len(means) > 1 else means[0].view_as(maps)
+    kernels = taps.expand(channels, 1, WINDOW)
+    with exact_float32(maps):
+        rows = F.conv2d(maps, kernels[..., None], padding=(WINDOW // 2, 0), groups=channels)
+        return F.conv2d(rows, kernels[:, :, None], padding=(0, WINDOW // 2), groups=channels)
+
+
+def _whole_windows(mask: Tensor | None) -> Tensor | None:
+    """Where a window lies in the mask as a whole, shape (N, 1, H, W) to (N, 1, H - 10, W - 10)."""
+    return None if mask is None else -F.max_pool2d(-mask.float(), WINDOW, stride=1)
 
 
 class LPIPS(nn.Module):
@@ -77,6 +181,26 @@ class LPIPS(nn.Module):
         backbone.load_state_dict({name: state[f"features.{name.split('.', 1)[1]}"] for name in backbone.state_dict()})
         self.requires_grad_(False)
 
-    def forward(self, images: Tensor, references: Tensor) -> Tensor:
-        """The distance of each image to its reference, sRGB in [0, 1]; shape (N,)."""
-        return self.model(images.float(), references.float(), normalize=True).flatten()
+    def forward(self, images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The distance of each image to its reference, sRGB in [0, 1]; shape (N,).
+
+        Outside a mask the image takes the reference's pixels, and each layer's distances are averaged with the share of
+        valid pixels under them as weights.
+        """
+        images, references = images.float(), references.float()
+        with exact_float32(images):
+            if mask is None:
+                return self.model(images, references, normalize=True).flatten()
+            mask = mask.float()
+            total = images.new_zeros(len(images))
+            layers = zip(
+                self._features(images * mask + references * (1 - mask)), self._features(references), strict=True
+            )
+            for linear, (x, y) in zip(self.model.lins, layers, strict=True):
+                distance = linear((lpips.normalize_tensor(x) - lpips.normalize_tensor(y)).square())
+                weights = F.adaptive_avg_pool2d(mask, distance.shape[-2:])
+                total = total + average(distance, weights).float().squeeze(1)
+        return total
+
+    def _features(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model.net(self.model.scaling_layer(2 * images - 1)))

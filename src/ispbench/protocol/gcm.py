@@ -57,6 +57,13 @@ class GCM(nn.Module):
             The geometry of `demosaic` in the colours of `srgb`, shape (N, 3, H, W), unclamped.
         """
         base = demosaic.pow(1 / 2.2)
-        guide = self.guide_net(torch.cat((base, srgb, coord), 1))
+        return self.recolour(base, coord, self.guide(base, srgb, coord))
+
+    def guide(self, base: Tensor, srgb: Tensor, coord: Tensor) -> Tensor:
+        """The summary of the photo, shape (N, 64, 1, 1); `base` is the RAW after its gamma, see `forward`."""
+        return self.guide_net(torch.cat((base, srgb, coord), 1))
+
+    def recolour(self, base: Tensor, coord: Tensor, guide: Tensor) -> Tensor:
+        """Maps each pixel of `base`, the RAW after its gamma, shape (N, 3, H, W), by itself."""
         features = self.align_head(torch.cat((base, coord), 1))
         return self.align_tail(self.align_base(features * (1 + guide))) + base

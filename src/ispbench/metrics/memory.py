@@ -1,0 +1,56 @@
+"""The highest memory use of a stretch of code: on the GPU what was allocated there, else what the process kept in RAM."""
+
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+class PeakMemory:
+    """Measures from its creation.
+
+    Args:
+        device: Where the code runs.
+
+    Attributes:
+        kind: ``cuda``: allocated on the GPU; ``resident``: the process's resident set, interpreter and libraries
+            included; ``resident since start``: the same where the system cannot reset its maximum, so that an earlier
+            and larger use may hide this one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self.kind = "cuda"
+            return
+        try:
+            _CLEAR.write_text("5")  # Linux: sets the maximum to the present value
+            self.kind = "resident"
+        except OSError:
+            self.kind = "resident since start"
+
+    def megabytes(self) -> float:
+        """The maximum so far, in MiB."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return (_high_water_mark() if self.kind == "resident" else _peak_resident()) / 2**20
+
+
+def _high_water_mark() -> int:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return _peak_resident()
+
+
+def _peak_resident() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
