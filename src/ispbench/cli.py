@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 # Verb to the module whose `main(arguments)` runs it, and what it does.
 VERBS = MappingProxyType(
     {
-        "leaderboard": (
-            "ispbench.results.leaderboard",
-            "print the leaderboard and write results/leaderboard.csv",
-        ),
+        "data": ("ispbench.data.cli", "check, measure, show or pack a dataset"),
+        "leaderboard": ("ispbench.results.leaderboard", "print the leaderboard and write results/leaderboard.csv"),
+        "models": ("ispbench.zoo", "list the models with parameters, GMACs, input and paper"),
+        "parity": ("ispbench.parity.table", "compare the baselines with their public implementations"),
+        "profile": ("ispbench.profile", "time models, measure their memory, count their operations"),
+        "render": ("ispbench.render", "render whole camera files or Bayer images with a model"),
     }
 )
 
