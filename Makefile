@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3
-EXTRAS ?= dev,notebooks
+EXTRAS ?= dev
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test lint format leaderboard clean
@@ -32,7 +32,7 @@ demo: setup ## train MetaISP on the embedded data, test it and the classical pip
 	$(PY) -m ispbench leaderboard --results outputs/demo/results
 
 test: setup ## run the tests
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup ## formatting, style, types
 	$(VENV)/bin/ruff format --check .

@@ -221,6 +221,14 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
     assert resumed["training"]["resumed"] is True
 
 
+def test_an_ablation_is_a_grid(tmp_path):
+    done = ispbench("ablation=bases", *TINY_METAISP[1:3], *TINY_RUN, "model.num_bases=1,2", "seed=0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").glob("*.json")]
+    assert {entry["variant"] for entry in records} == {f"basis_dim=8 num_bases={n} width=8" for n in (1, 2)}
+    assert {entry["status"] for entry in records} == {"finished"}
+
+
 def test_a_diverging_training_says_so_and_is_recorded(tmp_path):
     done = ispbench(*TINY, "optimizer.lr=1e30", "trainer.max_steps=30", "trainer.gradient_clip_val=null", cwd=tmp_path)
     assert done.returncode == 1

@@ -51,7 +51,7 @@ def test_mai21_trains_and_tests(tmp_path):
     settings = ["data=mai21", f"data.root={tmp_path / 'mai21'}", *TINY_BATCHES]
     run(*TINY_METAISP, *settings, *TINY_STEPS, cwd=tmp_path)
     written = record(tmp_path)
-    assert written["protocol"].startswith("mai21-v1-partial/")
+    assert written["protocol"] == "mai21-v1-partial/own-split"
     assert written["data"]["n_images"] == 2
     assert np.isfinite(written["metrics"]["psnr"])
 

@@ -8,8 +8,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from ispbench.metrics.colour import ciede2000, ciede2000_map, delta_e, srgb_to_lab
 from ispbench.metrics.quality import quantise
 
-# Float32 against float64: the mean; one pixel, where a difference of nearly opposite or vanishing hues is ill-posed.
-TOLERANCE = {"mean": 1e-4, "pixel": 5e-2, "lab": 2e-4}
+# Float32 and tabulated hues against float64. Where two hues are opposite, their mean jumps and any rounding decides.
+TOLERANCE = {"mean": {"atol": 1e-4, "rtol": 5e-5}, "pixel": {"atol": 2e-3, "rtol": 5e-5}, "lab": {"atol": 2e-4}}
+OPPOSITE = 2e-4  # share of pixels that may be so, off by at most 1 %
 
 # Rows of the supplementary data of Sharma et al. 2005: L, a, b of two colours, and their difference.
 SHARMA = [
@@ -47,28 +48,30 @@ def noisy(size, sigma, seed=0):
 def test_it_is_the_one_of_skimage(size, sigma):
     images, references = noisy(size, sigma)
     expected = by_skimage(images, references)
-    np.testing.assert_allclose(ciede2000(images, references), expected.mean((1, 2)), atol=TOLERANCE["mean"])
-    np.testing.assert_allclose(ciede2000_map(images, references)[:, 0], expected, atol=TOLERANCE["pixel"])
+    np.testing.assert_allclose(ciede2000(images, references), expected.mean((1, 2)), **TOLERANCE["mean"])
+    pixels = ciede2000_map(images, references)[:, 0].numpy()
+    assert (~np.isclose(pixels, expected, **TOLERANCE["pixel"])).mean() <= OPPOSITE
+    np.testing.assert_allclose(pixels, expected, atol=TOLERANCE["pixel"]["atol"], rtol=0.01)
 
 
 @pytest.mark.parametrize("row", SHARMA)
 def test_published_pairs(row):
     first, second = torch.tensor(row[:3]), torch.tensor(row[3:6])
     for one, other in ((first, second), (second, first)):
-        assert delta_e(tuple(one[:, None]), tuple(other[:, None])).item() == pytest.approx(row[6], abs=1e-4)
+        assert delta_e(one[:, None], other[:, None]).item() == pytest.approx(row[6], abs=1e-4)
 
 
 def test_lab_is_the_one_of_skimage():
     levels = torch.cartesian_prod(*[torch.arange(0, 256, 15) / 255] * 3)
     lab = torch.stack(srgb_to_lab(levels.T)).T
-    np.testing.assert_allclose(lab, rgb2lab(levels.numpy().astype(np.float64)), atol=TOLERANCE["lab"])
+    np.testing.assert_allclose(lab, rgb2lab(levels.numpy().astype(np.float64)), **TOLERANCE["lab"])
 
 
 def test_identical_and_constant_images():
     image = torch.rand(1, 3, 9, 7)
     assert ciede2000(image, image).item() == 0
     black, grey = torch.zeros(1, 3, 5, 5), torch.full((1, 3, 5, 5), 0.5)
-    assert ciede2000(black, grey).item() == pytest.approx(by_skimage(black, grey).mean(), abs=TOLERANCE["mean"])
+    assert ciede2000(black, grey).item() == pytest.approx(by_skimage(black, grey).mean(), abs=1e-4)
 
 
 def test_a_mask_leaves_pixels_out():
@@ -88,6 +91,6 @@ colour = st.tuples(*[st.integers(0, 255)] * 3)
 def test_any_two_colours(one, other):
     images, references = (torch.tensor(value).view(1, 3, 1, 1) / 255 for value in (one, other))
     forth, back = ciede2000(images, references).item(), ciede2000(references, images).item()
-    assert forth == pytest.approx(back, abs=1e-4)
-    assert forth == pytest.approx(by_skimage(images, references).item(), abs=TOLERANCE["pixel"])
+    assert forth == pytest.approx(back, rel=1e-5, abs=1e-4)
+    assert forth == pytest.approx(by_skimage(images, references).item(), rel=0.01, abs=2e-3)
     assert (forth == 0) == (one == other)

@@ -175,7 +175,7 @@ class PairedDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Scales a batch on its device: RAW to the canonical scale, the target to [0, 1]."""
         raw = subtract_black(batch["raw"].float(), self.black_level, self.white_level)
-        return {**batch, "raw": raw, "target": batch["target"].float() / 255}
+        return {**batch, "raw": raw, "target": batch["target"].float().div_(255)}
 
     def _loader(self, dataset: PairDataset, **options: Any) -> DataLoader:
         return DataLoader(

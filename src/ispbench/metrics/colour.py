@@ -9,6 +9,8 @@ and mathematical observations", Color Research and Application 2005; sRGB: IEC 6
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ _XYZ = (
     (0.019334 / 1.08883, 0.119193 / 1.08883, 0.950227 / 1.08883),
 )
 _DARK, _DIM = 0.04045, 0.008856  # below these sRGB and L*a*b* are linear
+_HUES = 1 << 17  # entries of the table
 _PIECE = 1 << 16  # pixels that are worked on at once on a CPU, so that they stay in its cache
 
 
@@ -57,50 +60,69 @@ def ciede2000_map(images: Tensor, references: Tensor) -> Tensor:
 def srgb_to_lab(srgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """L*, a* and b* of sRGB in [0, 1], shape (3, P) to three of shape (P,)."""
     # Each curve is the sum of its power part, held constant below the joint, and its linear part, held above it.
-    curve = srgb.clamp_min(_DARK).add_(0.055).mul_(1 / 1.055).log_().mul_(2.4).exp_()
-    red, green, blue = curve.add_(srgb.clamp_max(_DARK), alpha=1 / 12.92).sub_(_DARK / 12.92)
-    xyz = torch.stack([torch.add(x * red, green, alpha=y).add_(blue, alpha=z) for x, y, z in _XYZ])
-    root = xyz.clamp_min(_DIM).log_().mul_(1 / 3).exp_()
-    x, y, z = root.add_(xyz.clamp_max_(_DIM), alpha=7.787).sub_(7.787 * _DIM)
-    return 116 * y - 16, (x - y).mul_(500), (y - z).mul_(200)
+    curve = srgb.clamp_min(_DARK).add_(0.055).log_().mul_(2.4).exp_().mul_(1.055**-2.4)
+    linear = curve.add_(srgb.clamp_max(_DARK), alpha=1 / 12.92).sub_(_DARK / 12.92)
+    xyz = srgb.new_tensor(_XYZ) @ linear
+    root = xyz.clamp_min(_DIM).log_().mul_(1 / 3).exp_().add_(xyz.clamp_max_(_DIM), alpha=7.787).sub_(7.787 * _DIM)
+    x, y, z = root
+    return (116 * y).sub_(16), (x - y).mul_(500), (y - z).mul_(200)
 
 
-def delta_e(first: tuple[Tensor, Tensor, Tensor], second: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """CIEDE2000 between colours in CIE L*a*b*, three of shape (P,) each, to shape (P,).
+def delta_e(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+    """CIEDE2000 between colours in CIE L*a*b*, each three of shape (P,), to shape (P,).
 
     The mean hue is the direction of the bisector of both, which needs one arctangent and no case distinctions; where a
     colour has no hue, every term with a hue vanishes.
     """
     (light1, a1, b1), (light2, a2, b2) = first, second
-    stretch = _chroma_ratio(_length(a1, b1) + _length(a2, b2)).mul_(-0.5).add_(1.5)
+    square1, square2 = b1 * b1, b2 * b2
+    chromas = torch.addcmul(square1, a1, a1).sqrt_().add_(torch.addcmul(square2, a2, a2).sqrt_())
+    stretch = _chroma_ratio(chromas).mul_(-0.5).add_(1.5)
     a1, a2 = a1 * stretch, a2 * stretch
-    chroma1, chroma2 = _length(a1, b1), _length(a2, b2)
+    chroma1, chroma2 = square1.addcmul_(a1, a1).sqrt_(), square2.addcmul_(a2, a2).sqrt_()
     chromas = chroma1 + chroma2
     hue = torch.atan2(torch.addcmul(b1 * chroma2, b2, chroma1), torch.addcmul(a1 * chroma2, a2, chroma1))
+    weight, rotation = _of_hue(hue)
 
-    from_fifty = (light1 + light2).mul_(0.5).sub_(50).square_()
-    d_light = (light2 - light1).div_((from_fifty / (from_fifty + 20).sqrt_()).mul_(0.015).add_(1))
-    difference = chroma2 - chroma1
-    d_chroma = difference / (0.0225 * chromas).add_(1)
-    weight = (hue - math.radians(30)).cos_().mul_(-0.17).add_((2 * hue).cos_(), alpha=0.24)
-    weight.add_((3 * hue).add_(math.radians(6)).cos_(), alpha=0.32)
-    weight.add_((4 * hue).sub_(math.radians(63)).cos_(), alpha=-0.20).add_(1)
-    chord = (a2 - a1).square_().addcmul_(b2 - b1, b2 - b1).addcmul_(difference, difference, value=-1)
+    from_fifty = (light1 + light2).sub_(100).square_().mul_(0.25)
+    d_light = (light2 - light1).div_(from_fifty.div_((from_fifty + 20).sqrt_()).mul_(0.015).add_(1))
+    difference, rise = chroma2 - chroma1, b2 - b1
+    chord = (a2 - a1).square_().addcmul_(rise, rise).addcmul_(difference, difference, value=-1)
     turn = torch.addcmul(a1 * b2, a2, b1, value=-1)
-    d_hue = chord.clamp_min_(0).sqrt_().copysign_(turn).div_((chromas * weight).mul_(0.0075).add_(1))
-    # 275 degrees is -85 in the arctangent's range. The limit keeps the bell's tails from becoming denormal, and slow.
-    bell = (hue + math.radians(85)).mul_(1 / math.radians(25)).square_().clamp_max_(20).neg_().exp_()
-    rotation = bell.mul_(math.radians(60)).sin_().mul_(_chroma_ratio(chromas)).mul_(-2)
+    d_hue = chord.clamp_min_(0).sqrt_().copysign_(turn).div_(weight.mul_(chromas).mul_(0.0075).add_(1))
+    d_chroma = difference.div_((0.0225 * chromas).add_(1))
+    rotation = rotation.mul_(_chroma_ratio(chromas)).mul_(d_chroma)
     squares = d_light.square_().addcmul_(d_chroma, d_chroma).addcmul_(d_hue, d_hue)
-    return squares.addcmul_(rotation.mul_(d_chroma), d_hue).clamp_min_(0).sqrt_()
+    return squares.addcmul_(rotation, d_hue).clamp_min_(0).sqrt_()
 
 
-def _length(a: Tensor, b: Tensor) -> Tensor:
-    return torch.addcmul(b * b, a, a).sqrt_()
+def _of_hue(hue: Tensor) -> tuple[Tensor, Tensor]:
+    """T, the hue's part in the weight of hue differences, and ``-2 sin(2 dtheta)``, looked up.
+
+    A table of 2^17 hues is exact to 6e-5 and several times as fast as four cosines, a sine and an exponential.
+    """
+    table = _hue_table().to(hue.device)
+    number = hue.add_(math.pi).mul_(_HUES / (2 * math.pi)).to(torch.int32)
+    return table[0].index_select(0, number), table[1].index_select(0, number)
+
+
+@cache
+def _hue_table() -> Tensor:
+    middle = torch.arange(_HUES + 1, dtype=torch.float64) + 0.5  # of the entry's hues; the last is for 180 degrees itself
+    hue = 360 * middle / _HUES - 180
+
+    def cosine(times: int, turn: float) -> Tensor:
+        return torch.cos(torch.deg2rad(times * hue + turn))
+
+    weight = 1 - 0.17 * cosine(1, -30) + 0.24 * cosine(2, 0) + 0.32 * cosine(3, 6) - 0.20 * cosine(4, -63)
+    bell = torch.exp(-((torch.remainder(hue, 360) - 275) / 25).square())
+    rotation = -2 * torch.sin(math.radians(60) * bell)
+    # Denormal numbers would be slow.
+    return torch.stack((weight, torch.where(bell < 1e-9, 0.0, rotation))).float()
 
 
 def _chroma_ratio(sum_of_two: Tensor) -> Tensor:
     """``sqrt(C^7 / (C^7 + 25^7))`` of the mean C of two chromas."""
     square = sum_of_two * sum_of_two
     power = (square * square).mul_(square).mul_(sum_of_two)
-    return (power / (power + 50.0**7)).sqrt_()
+    return power.div_(power + 50.0**7).sqrt_()

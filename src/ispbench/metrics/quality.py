@@ -27,6 +27,7 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_SIDE = WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)  # the smallest image that MS-SSIM is defined on
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _C1, _C2 = 0.01**2, 0.03**2
+_STRIP = 1 << 15  # pixels
 
 
 def quantise(images: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ def quantise(images: Tensor) -> Tensor:
 
 def psnr(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
     """Peak signal-to-noise ratio of each image over all its RGB values, in dB, at most `PSNR_CAP`; shape (N,)."""
-    return _decibels(average((images.float() - references.float()).square(), mask).mean(1))
+    return _decibels(average(F.mse_loss(images.float(), references.float(), reduction="none"), mask).mean(1))
 
 
 def psnr_channel(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -44,7 +45,7 @@ def psnr_channel(images: Tensor, references: Tensor, mask: Tensor | None = None)
 
     At least `psnr`; some papers report it (SYENet, ICCV 2023, arXiv:2308.08137).
     """
-    return _decibels(average((images.float() - references.float()).square(), mask)).mean(1)
+    return _decibels(average(F.mse_loss(images.float(), references.float(), reduction="none"), mask)).mean(1)
 
 
 def psnr_luminance(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -108,8 +109,8 @@ def average(maps: Tensor, mask: Tensor | None = None) -> Tensor:
     """Means over the pixels, or over those of a mask, shape (N, C, H, W) to (N, C)."""
     kind = torch.float32 if maps.device.type == "mps" else torch.float64
     if mask is None:
-        return maps.mean((2, 3), dtype=kind)
-    return (maps * mask).sum((2, 3), dtype=kind) / mask.sum((2, 3), dtype=kind)
+        return maps.mean(3).mean(2, dtype=kind)
+    return (maps * mask).sum(3).sum(2, dtype=kind) / mask.sum((2, 3), dtype=kind)
 
 
 def _decibels(error: Tensor) -> Tensor:
@@ -118,13 +119,25 @@ def _decibels(error: Tensor) -> Tensor:
 
 def _similarity(images: Tensor, references: Tensor, correction: float = 1.0) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part in every window, each of shape (N, C, H - 10, W - 10)."""
-    if min(images.shape[-2:]) < WINDOW:
-        raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, not {tuple(images.shape[-2:])}")
-    if images.device.type == "cpu" and images.shape[1] > 1:  # plane after plane, each fits the cache
-        planes = zip(images.split(1, dim=1), references.split(1, dim=1), strict=True)
-        parts = [_similarity(x, y, correction) for x, y in planes]
-        return torch.cat([part[0] for part in parts], dim=1), torch.cat([part[1] for part in parts], dim=1)
+    height, width = images.shape[-2:]
+    if min(height, width) < WINDOW:
+        raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, not {height}x{width}")
     x, y = images.float(), references.float()
+    if x.device.type != "cpu" or x.requires_grad or y.requires_grad:
+        return _similarity_at_once(x, y, correction)
+    # On a CPU plane after plane and strip after strip: all maps of a strip stay in its cache.
+    border = WINDOW - 1
+    rows = max(_STRIP // width - border, 32)
+    strips = [slice(top, min(top + rows + border, height)) for top in range(0, height - border, rows)]
+    planes = list(zip(x.split(1, dim=1), y.split(1, dim=1), strict=True))
+    parts = [[_similarity_at_once(p[..., strip, :], q[..., strip, :], correction) for strip in strips] for p, q in planes]
+    similarity, contrast = (
+        torch.cat([torch.cat([strip[number] for strip in plane], dim=2) for plane in parts], dim=1) for number in (0, 1)
+    )
+    return similarity, contrast
+
+
+def _similarity_at_once(x: Tensor, y: Tensor, correction: float) -> tuple[Tensor, Tensor]:
     # In s = x + y and d = x - y: 4 cov(x, y) = var(s) - var(d), 2 (var(x) + var(y)) = var(s) + var(d); means likewise.
     total, difference = x + y, x - y
     mean_s, mean_d = _window_means(total).square(), _window_means(difference).square()

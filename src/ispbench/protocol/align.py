@@ -53,9 +53,9 @@ def _load(overrides: list[str]) -> "tuple[PairedDataModule, AlignedToRaw]":
 
     named = any(item.startswith("protocol=") for item in overrides)
     config = compose(overrides if named else [_DEFAULT, *overrides])
-    wanted = ("data.", "protocol.")
-    if missing := sorted(key for key in OmegaConf.missing_keys(config) if key.startswith(wanted)):
-        raise UserError(f"{missing[0]} has no default; give a value: {missing[0]}=...")
+    for part in ("data", "protocol"):
+        if missing := sorted(OmegaConf.missing_keys(config[part])):
+            raise UserError(f"{part}.{missing[0]} has no default; give a value: {part}.{missing[0]}=...")
     try:
         data, protocol = instantiate(config.data), instantiate(config.protocol)
     except InstantiationException as error:

@@ -1,0 +1,78 @@
+"""How fast scores are computed: ours against scikit-image, on one image and the same cores.
+
+python benchmarks/metrics.py [--size 448] [--threads N] [--repeat 15]
+
+Both sides alternate, image by image, in one process; the median of each counts. Wall time is what a user waits for; CPU
+time tells the same on a machine that others use.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from ispbench.metrics.colour import ciede2000
+from ispbench.metrics.quality import ms_ssim, psnr, psnr_channel, psnr_luminance, quantise, ssim, ssim_sample
+from ispbench.metrics.scores import score_each
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=448)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeat", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, options.size // 8 + 2, options.size // 8 + 2, generator=generator)
+    reference = torch.nn.functional.interpolate(coarse, (options.size, options.size), mode="bicubic")
+    noise = 0.05 * torch.randn(reference.shape, generator=generator)
+    image, reference = quantise(reference + noise), quantise(reference)
+    a, b = (value[0].permute(1, 2, 0).numpy().astype(np.float64) for value in (image, reference))
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
+    rivals: dict[str, tuple[Callable, Callable]] = {
+        "psnr": (psnr, lambda: peak_signal_noise_ratio(b, a, data_range=1)),
+        "ssim": (ssim, lambda: structural_similarity(b, a, data_range=1, **window)),
+        "ciede2000": (ciede2000, lambda: deltaE_ciede2000(rgb2lab(b), rgb2lab(a)).mean()),
+    }
+    print(f"{options.size}x{options.size}, {options.threads} threads, median of {options.repeat}")
+    print(f"{'':16}{'ours':>10}{'skimage':>10}{'ratio':>8}{'CPU ratio':>11}   values")
+    sums = np.zeros((2, 2))
+    for name, (ours, theirs) in rivals.items():
+        pair = (lambda ours=ours: score_each(ours, image, reference), theirs)
+        times, values = alternate(pair, options.repeat)
+        sums += times
+        print(row(name, times), f"  {values[0].item():.5f} {values[1]:.5f}")
+    print(row("all three", sums))
+    print("others, without a rival:")
+    for ours in (ssim_sample, ms_ssim, psnr_channel, psnr_luminance):
+        [times], _ = alternate((lambda ours=ours: score_each(ours, image, reference),), options.repeat)
+        print(f"{ours.__name__:16}{1e3 * times[0]:8.2f}ms")
+
+
+def alternate(actions: tuple[Callable, ...], repeat: int) -> tuple[np.ndarray, list]:
+    """Medians of wall and CPU seconds of each action, and what it returned."""
+    values = [action() for action in actions]
+    clocks: list[list[tuple[float, float]]] = [[] for _ in actions]
+    for _ in range(repeat):
+        for number, action in enumerate(actions):
+            wall, cpu = time.perf_counter(), time.process_time()
+            action()
+            clocks[number].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return np.array([[statistics.median(part) for part in zip(*one, strict=True)] for one in clocks]), values
+
+
+def row(name: str, times: np.ndarray) -> str:
+    (ours, cpu), (theirs, their_cpu) = times
+    return f"{name:16}{1e3 * ours:8.2f}ms{1e3 * theirs:8.1f}ms{theirs / ours:7.1f}x{their_cpu / cpu:10.1f}x"
+
+
+if __name__ == "__main__":
+    main()
