@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="see below")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the measurements as JSON")
     parser.add_argument("--trace", type=Path, metavar="FOLDER", help="write a Chrome trace of one call of each model")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     names, settings, overrides = _split(options.settings)
     rows, failed = _measure(names, settings, overrides, options.trace)
     if settings["protocol"]:

@@ -91,6 +91,6 @@ colour = st.tuples(*[st.integers(0, 255)] * 3)
 def test_any_two_colours(one, other):
     images, references = (torch.tensor(value).view(1, 3, 1, 1) / 255 for value in (one, other))
     forth, back = ciede2000(images, references).item(), ciede2000(references, images).item()
-    assert forth == pytest.approx(back, rel=1e-5, abs=1e-4)
+    assert forth == pytest.approx(back, rel=1e-4, abs=1e-4)
     assert forth == pytest.approx(by_skimage(images, references).item(), rel=0.01, abs=2e-3)
     assert (forth == 0) == (one == other)

@@ -43,7 +43,8 @@ def test_what_is_measured_and_under_which_circumstances():
     assert measured.peak_memory_mb > 10
     assert measured.input == "4x32x16"
     assert measured.threads == torch.get_num_threads()
-    assert measured.device.startswith("CPU (") and measured.device.endswith(f"{measured.threads} threads")
+    assert measured.device.startswith("CPU (")
+    assert measured.device.endswith(f"{measured.threads} threads")
     assert (measured.precision, measured.compiled, measured.channels_last) == ("float32", False, False)
 
 

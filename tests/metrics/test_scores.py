@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torchmetrics import Metric
 
 from ispbench.errors import UserError
 from ispbench.metrics import scores

@@ -60,7 +60,8 @@ def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
     target, mask, veil = aligning.reference(batch["target"], batch)
     for row, number in enumerate((2, 0)):
         wanted, valid = aligning.targets(data, "test").read(number)
-        assert torch.equal(target[row], wanted) and torch.equal(mask[row], valid)
+        assert torch.equal(target[row], wanted)
+        assert torch.equal(mask[row], valid)
     assert veil is None
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert said["valid_share"] == pytest.approx(

@@ -82,7 +82,8 @@ def test_raft_takes_weights_of_the_user_and_any_size(raft_file):
     from torchvision.models.optical_flow import raft_small
 
     estimator = RAFT("small", str(raft_file))
-    assert estimator.name.startswith("raft-small-") and len(estimator.name) == len("raft-small-") + 8
+    assert estimator.name.startswith("raft-small-")
+    assert len(estimator.name) == len("raft-small-") + 8
     assert estimator(texture((40, 70)), texture((40, 70), 1)).shape == (2, 40, 70)
     network = raft_small(weights=None).eval()
     network.load_state_dict(torch.load(raft_file, weights_only=True))

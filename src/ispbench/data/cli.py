@@ -20,6 +20,7 @@ COMMANDS = MappingProxyType(
         "stats": ("ispbench.data.stats", "print sizes, levels, colours and brightness of each split"),
         "show": ("ispbench.data.show", "write a PNG grid of pairs, or of full-resolution files"),
         "pack": ("ispbench.data.pack_command", "decode all pairs once into memory-mapped files"),
+        "align": ("ispbench.protocol.align", "warp the targets to their RAW, once for all models"),
     }
 )
 
@@ -41,6 +42,9 @@ def main(arguments: list[str]) -> None:
         return
     if word not in COMMANDS:
         raise UserError(f"Unknown command {word!r}; choose one of {', '.join(COMMANDS)}.")
+    if word not in _PARSERS:
+        import_module(COMMANDS[word][0]).main(arguments[1:])
+        return
     options, overrides = _PARSERS[word]().parse_known_args(arguments[1:])
     if odd := [item for item in overrides if "=" not in item or item.startswith("-")]:
         raise UserError(f"Unknown argument {odd[0]!r}; overrides have the form data=NAME or data.KEY=VALUE.")

@@ -107,8 +107,11 @@ def _of_hue(hue: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @cache
+@torch.inference_mode(False)
 def _hue_table() -> Tensor:
-    middle = torch.arange(_HUES + 1, dtype=torch.float64) + 0.5  # of the entry's hues; the last is for 180 degrees itself
+    middle = (
+        torch.arange(_HUES + 1, dtype=torch.float64) + 0.5
+    )  # of the entry's hues; the last is for 180 degrees itself
     hue = 360 * middle / _HUES - 180
 
     def cosine(times: int, turn: float) -> Tensor:

@@ -1,8 +1,8 @@
 """Parameters, multiply-accumulates and other operations of a model.
 
 MACs are those of convolutions and matrix products, counted by torch's FlopCounterMode, whose FLOPs are twice the MACs.
-What has no MACs is counted apart and named: FFTs, norms, elementwise operations. All on the meta device, so that even the
-largest network costs no time.
+What has no MACs is counted apart and named: FFTs, norms, elementwise operations. All on the meta device, so that even
+the largest network costs no time.
 """
 
 import copy

@@ -89,7 +89,7 @@ def latency(
     memory = PeakMemory(device)
     raw = torch.rand(1, 4, height // 2, width // 2, device=device)
     if channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
         raw = raw.contiguous(memory_format=torch.channels_last)
     times: list[float] = []
     start = time.perf_counter()
@@ -144,8 +144,8 @@ def mai_score(psnr: float, runtime_ms: float, constant: float = 1.0) -> float:
     The organisers choose C and measure the runtime in milliseconds at full HD on a phone, so that only ratios of scores
     of one device compare: twice the speed counts as much as half a decibel.
 
-    Reference: Ignatov et al., "Learned Smartphone ISP on Mobile GPUs with Deep Learning, Mobile AI & AIM 2022 Challenge:
-    Report", ECCVW 2022, arXiv:2211.03885, section on the scoring system.
+    Reference: Ignatov et al., "Learned Smartphone ISP on Mobile GPUs with Deep Learning, Mobile AI & AIM 2022
+    Challenge: Report", ECCVW 2022, arXiv:2211.03885, section on the scoring system.
 
     Args:
         psnr: In dB.

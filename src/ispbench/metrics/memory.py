@@ -1,4 +1,4 @@
-"""The highest memory use of a stretch of code: on the GPU what was allocated there, else what the process kept in RAM."""
+"""The highest memory use of a stretch of code: what was allocated on the GPU, else what the process kept in RAM."""
 
 import sys
 from pathlib import Path

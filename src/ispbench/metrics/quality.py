@@ -11,6 +11,7 @@ without any has the score NaN.
 """
 
 import warnings
+from functools import cache
 
 import cv2
 import lpips
@@ -27,7 +28,7 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 MS_SSIM_SIDE = WINDOW * 2 ** (len(MS_SSIM_WEIGHTS) - 1)  # the smallest image that MS-SSIM is defined on
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _C1, _C2 = 0.01**2, 0.03**2
-_STRIP = 1 << 15  # pixels
+_PIECE = 1 << 16  # pixels that are worked on at once on a CPU
 
 
 def quantise(images: Tensor) -> Tensor:
@@ -64,8 +65,8 @@ def ssim(images: Tensor, references: Tensor, mask: Tensor | None = None, covaria
         images: Shape (N, C, H, W), H and W at least 11.
         references: Of the same shape.
         mask: Windows count that lie in it as a whole.
-        covariance: ``population`` divides by the window's 121 pixels, as Wang et al. and AWNet do; ``sample`` by 120, the
-            default of scikit-image and so the SSIM of LiteISPNet and ISPDiffuser.
+        covariance: ``population`` divides by the window's 121 pixels, as Wang et al. and AWNet do; ``sample`` by 120,
+            the default of scikit-image and so the SSIM of LiteISPNet and ISPDiffuser.
 
     Raises:
         ValueError: for a smaller image or another covariance.
@@ -74,8 +75,8 @@ def ssim(images: Tensor, references: Tensor, mask: Tensor | None = None, covaria
     """
     if covariance not in ("population", "sample"):
         raise ValueError(f"the covariance of SSIM is population or sample, not {covariance!r}")
-    similarity, _ = _similarity(images, references, WINDOW**2 / (WINDOW**2 - 1) if covariance == "sample" else 1.0)
-    return average(similarity, _whole_windows(mask)).mean(1).float()
+    correction = WINDOW**2 / (WINDOW**2 - 1) if covariance == "sample" else 1.0
+    return _mean_similarity(images, references, mask, correction).mean(1).float()
 
 
 def ssim_sample(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -99,75 +100,88 @@ def ms_ssim(images: Tensor, references: Tensor, mask: Tensor | None = None) -> T
         if scale:
             images, references = F.avg_pool2d(images, 2), F.avg_pool2d(references, 2)
             mask = None if mask is None else -F.max_pool2d(-mask.float(), 2)
-        similarity, contrast = _similarity(images, references)
-        term = similarity if scale == len(MS_SSIM_WEIGHTS) - 1 else contrast
-        result = result * average(term, _whole_windows(mask)).clamp_min(0).pow(weight)
+        last = scale == len(MS_SSIM_WEIGHTS) - 1
+        term = _mean_similarity(images, references, mask, contrast_only=not last)
+        result = result * term.clamp_min(0).pow(weight)
     return result.mean(1).float()
 
 
 def average(maps: Tensor, mask: Tensor | None = None) -> Tensor:
     """Means over the pixels, or over those of a mask, shape (N, C, H, W) to (N, C)."""
-    kind = torch.float32 if maps.device.type == "mps" else torch.float64
     if mask is None:
-        return maps.mean(3).mean(2, dtype=kind)
-    return (maps * mask).sum(3).sum(2, dtype=kind) / mask.sum((2, 3), dtype=kind)
+        return maps.mean(3).mean(2, dtype=_accumulator(maps))
+    return (maps * mask).sum(3).sum(2, dtype=_accumulator(maps)) / mask.sum((2, 3), dtype=_accumulator(maps))
+
+
+def _accumulator(maps: Tensor) -> torch.dtype:
+    return torch.float32 if maps.device.type == "mps" else torch.float64
 
 
 def _decibels(error: Tensor) -> Tensor:
     return (-10 * torch.log10(error)).clamp_max(PSNR_CAP).float()
 
 
-def _similarity(images: Tensor, references: Tensor, correction: float = 1.0) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast-structure part in every window, each of shape (N, C, H - 10, W - 10)."""
+def _mean_similarity(
+    images: Tensor, references: Tensor, mask: Tensor | None, correction: float = 1.0, contrast_only: bool = False
+) -> Tensor:
+    """Mean SSIM, or of its contrast-structure part, over the (valid) windows, shape (N, C, H, W) to (N, C), float64."""
     height, width = images.shape[-2:]
     if min(height, width) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, not {height}x{width}")
-    x, y = images.float(), references.float()
-    if x.device.type != "cpu" or x.requires_grad or y.requires_grad:
-        return _similarity_at_once(x, y, correction)
-    # On a CPU plane after plane and strip after strip: all maps of a strip stay in its cache.
-    border = WINDOW - 1
-    rows = max(_STRIP // width - border, 32)
-    strips = [slice(top, min(top + rows + border, height)) for top in range(0, height - border, rows)]
-    planes = list(zip(x.split(1, dim=1), y.split(1, dim=1), strict=True))
-    parts = [[_similarity_at_once(p[..., strip, :], q[..., strip, :], correction) for strip in strips] for p, q in planes]
-    similarity, contrast = (
-        torch.cat([torch.cat([strip[number] for strip in plane], dim=2) for plane in parts], dim=1) for number in (0, 1)
+    overlap = WINDOW - 1
+    windows = None if mask is None else -F.max_pool2d(-mask.float(), WINDOW, stride=1)
+    # On a CPU plane after plane and strip after strip, whose maps all fit its cache.
+    on_cpu = images.device.type == "cpu"
+    rows, planes = (max(_PIECE // width, overlap), 1) if on_cpu else (height, images.shape[1])
+    sums = []
+    for x, y in zip(images.split(planes, dim=1), references.split(planes, dim=1), strict=True):
+        total = images.new_zeros((), dtype=_accumulator(images))
+        for top in range(0, height - overlap, rows):
+            strip = (..., slice(top, top + rows + overlap), slice(None))
+            similarity = _similarity(x[strip], y[strip], correction, contrast_only)
+            if windows is not None:
+                similarity = similarity * windows[..., top : top + rows, :]
+            total = total + similarity.sum(3).sum(2, dtype=_accumulator(images))
+        sums.append(total)
+    count = (
+        (height - overlap) * (width - overlap) if windows is None else windows.sum((2, 3), dtype=_accumulator(images))
     )
-    return similarity, contrast
+    return torch.cat(sums, dim=1) / count
 
 
-def _similarity_at_once(x: Tensor, y: Tensor, correction: float) -> tuple[Tensor, Tensor]:
-    # In s = x + y and d = x - y: 4 cov(x, y) = var(s) - var(d), 2 (var(x) + var(y)) = var(s) + var(d); means likewise.
-    total, difference = x + y, x - y
+def _similarity(x: Tensor, y: Tensor, correction: float, contrast_only: bool) -> Tensor:
+    """SSIM, or its contrast-structure part, in every window, shape (N, C, H, W) to (N, C, H - 10, W - 10)."""
+    # In s = x + y and d = x - y: 4 cov(x, y) = var(s) - var(d), 2 (var(x) + var(y)) = var(s) + var(d), means likewise;
+    # so (2 cov + C) / (var + var + C) = 1 - 2 var(d) / (var(s) + var(d) + 2 C).
+    total, difference = x.float() + y.float(), x.float() - y.float()
     mean_s, mean_d = _window_means(total).square(), _window_means(difference).square()
     variance_s = _window_means(total.square()) - mean_s
     variance_d = _window_means(difference.square()) - mean_d
-    constant = 2 * _C2 / correction
-    contrast = (variance_s - variance_d + constant) / (variance_s + variance_d + constant)
-    similarity = contrast * ((mean_s - mean_d + 2 * _C1) / (mean_s + mean_d + 2 * _C1))
+    similarity = torch.rsub(variance_d / (variance_s + variance_d).add_(2 * _C2 / correction), 1, alpha=2)
+    if not contrast_only:
+        similarity = similarity * torch.rsub(mean_d / (mean_s + mean_d).add_(2 * _C1), 1, alpha=2)
     inside = slice(WINDOW // 2, -(WINDOW // 2))
-    return similarity[..., inside, inside], contrast[..., inside, inside]
+    return similarity[..., inside, inside]
 
 
 def _window_means(maps: Tensor) -> Tensor:
     """Gaussian-weighted means over the windows around each pixel; those of the five outermost pixels are to be cut."""
-    channels = maps.shape[1]
-    taps = torch.exp(-0.5 * (torch.arange(WINDOW, device=maps.device) - WINDOW // 2).div(1.5).square())
-    taps = taps / taps.sum()
+    channels, taps = maps.shape[1], _taps()
     if maps.device.type == "cpu" and not maps.requires_grad:  # several times as fast there
         kernel = taps.numpy()
         means = [torch.from_numpy(cv2.sepFilter2D(plane, -1, kernel, kernel)) for plane in maps.flatten(0, 1).numpy()]
         return torch.stack(means).view_as(maps) if len(means) > 1 else means[0].view_as(maps)
-    kernels = taps.expand(channels, 1, WINDOW)
+    kernels = taps.to(maps.device).expand(channels, 1, WINDOW)
     with exact_float32(maps):
         rows = F.conv2d(maps, kernels[..., None], padding=(WINDOW // 2, 0), groups=channels)
         return F.conv2d(rows, kernels[:, :, None], padding=(0, WINDOW // 2), groups=channels)
 
 
-def _whole_windows(mask: Tensor | None) -> Tensor | None:
-    """Where a window lies in the mask as a whole, shape (N, 1, H, W) to (N, 1, H - 10, W - 10)."""
-    return None if mask is None else -F.max_pool2d(-mask.float(), WINDOW, stride=1)
+@cache
+@torch.inference_mode(False)
+def _taps() -> Tensor:
+    taps = torch.exp(-0.5 * ((torch.arange(WINDOW) - WINDOW // 2) / 1.5).square())
+    return taps / taps.sum()
 
 
 class LPIPS(nn.Module):

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
         epilog="docs/protocols.md explains the protocols.",
     )
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default: test")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="also draw pairs before and after the alignment")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw pairs before and after the alignment")
     parser.add_argument("--names", default="", help="of the pairs to draw, separated by commas (default: the first)")
     parser.add_argument("--crop", type=int, default=160, help="side of what is drawn of each (default: 160)")
     options, overrides = parser.parse_known_args(arguments)

@@ -1,7 +1,7 @@
 """Protocols whose target follows the geometry of the RAW, or of the output.
 
-The targets of ISP datasets come from another camera and fit the RAW only within some pixels. Reference: Z. Zhang et al.,
-"Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision", ICCV 2021, arXiv:2108.08119.
+The targets of ISP datasets come from another camera and fit the RAW only within some pixels. Reference: Z. Zhang et
+al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision", ICCV 2021, arXiv:2108.08119.
 """
 
 from typing import Any

@@ -55,13 +55,13 @@ class DIS:
         if preset not in presets:
             raise UserError(f"protocol.flow.preset is one of {', '.join(presets)}, not {preset!r}.")
         self.name = "dis" if preset == "medium" else f"dis-{preset}"
-        self._search = cv2.DISOpticalFlow_create(presets[preset])
+        self._search = cv2.DISOpticalFlow.create(presets[preset])
 
     def __call__(self, image: Tensor, other: Tensor) -> Tensor:
         """See `FlowEstimator`."""
         if min(image.shape[-2:]) < 16:
             raise UserError(f"DIS flow needs images of at least 16x16 pixels, not {tuple(image.shape[-2:])}.")
-        flow = self._search.calc(_grey(image), _grey(other), None)
+        flow = self._search.calc(_grey(image), _grey(other), np.zeros((*image.shape[-2:], 2), np.float32))
         return torch.from_numpy(flow).permute(2, 0, 1).to(image.device)
 
 
@@ -143,6 +143,6 @@ def _download(size: str) -> dict[str, Tensor]:
         return getattr(optical_flow, f"Raft_{size.title()}_Weights").DEFAULT.get_state_dict(progress=True)
     except Exception as error:  # urllib, ssl and hub each raise their own
         raise UserError(
-            f"The weights of RAFT {size} could not be downloaded ({error}); give a file: protocol.flow.weights=FILE, or "
-            "use protocol/flow=dis, which needs none."
+            f"The weights of RAFT {size} could not be downloaded ({error}); give a file: protocol.flow.weights=FILE, "
+            "or use protocol/flow=dis, which needs none."
         ) from error

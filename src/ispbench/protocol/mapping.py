@@ -40,8 +40,8 @@ class ColourMapping(Protocol):
 class FittedGCM:
     """A `GCM` fitted to each pair on its own, from the same start.
 
-    The fit sees both images small, where a shift of some pixels hardly counts, and only the 1x1 convolutions learn: for a
-    single photo its summary is a constant.
+    The fit sees both images small, where a shift of some pixels hardly counts, and only the 1x1 convolutions learn: for
+    a single photo its summary is a constant.
 
     Args:
         steps: Of Adam.

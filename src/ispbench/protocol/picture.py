@@ -28,11 +28,13 @@ def draw(
         split: train, val or test.
         names: Of the pairs; empty for the first of the split.
         crop: Side of the square that is shown.
-        path: Of the PNG.
+        path: Of the PNG or JPEG.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: for an unknown name or another kind of file.
     """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"{path} is to be a .png or .jpg file.")
     pairs = PairDataset(data.source(split))
     known = list(data.source(split).names)
     if unknown := [name for name in names if name not in known]:
@@ -50,7 +52,7 @@ def draw(
         panels = (mapped, target, before * 4, aligned, after * 4)
         rows.append([_pixels(panel[(..., *window)]) for panel in panels])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", _sheet(rows))[1].tobytes())
+    path.write_bytes(cv2.imencode(path.suffix, _sheet(rows), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
 
 
 def _where_it_mattered(gain: Tensor, crop: int) -> tuple[slice, slice]:

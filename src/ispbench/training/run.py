@@ -43,7 +43,7 @@ _RECIPE = (
 )
 # Callbacks that change what is trained or tested, where a recipe has them.
 _CHANGES = ("levels", "deploy")
-_PLACES = ("root", "cache", "num_workers")
+_PLACES = ("root", "cache", "num_workers", "pack")
 
 
 def run(config: DictConfig) -> float | None:
@@ -81,6 +81,7 @@ def run(config: DictConfig) -> float | None:
     finally:
         # A mistake in the configuration is no run: nothing is recorded before the parts are built.
         if parts.trainer is not None:
+            record.data["skipped"] = sum(parts.data.skipped.values())
             record.training |= {"wall_time_s": round(time.perf_counter() - started, 1), "steps": parts.step}
             path = record.save(parts.results)
             if parts.scores is not None:
@@ -119,6 +120,7 @@ class _Run:
             "split": "test",
             "n_images": len(self.data.source("test")),
         }
+        record.notes |= self.data.notes
         if config.test:
             record.data |= protocol.prepare(self.data)
         model = instantiate(config.model)
