@@ -26,7 +26,7 @@ _XYZ = (
 )
 _DARK, _DIM = 0.04045, 0.008856  # below these sRGB and L*a*b* are linear
 _HUES = 1 << 17  # entries of the table
-_PIECE = 1 << 16  # pixels that are worked on at once on a CPU, so that they stay in its cache
+_PIECE = 1 << 18  # pixels that are worked on at once on a CPU, so that they stay in its cache
 
 
 def ciede2000(images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -60,12 +60,14 @@ def ciede2000_map(images: Tensor, references: Tensor) -> Tensor:
 def srgb_to_lab(srgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """L*, a* and b* of sRGB in [0, 1], shape (3, P) to three of shape (P,)."""
     # Each curve is the sum of its power part, held constant below the joint, and its linear part, held above it.
-    curve = srgb.clamp_min(_DARK).add_(0.055).log_().mul_(2.4).exp_().mul_(1.055**-2.4)
-    linear = curve.add_(srgb.clamp_max(_DARK), alpha=1 / 12.92).sub_(_DARK / 12.92)
-    xyz = srgb.new_tensor(_XYZ) @ linear
-    root = xyz.clamp_min(_DIM).log_().mul_(1 / 3).exp_().add_(xyz.clamp_max_(_DIM), alpha=7.787).sub_(7.787 * _DIM)
-    x, y, z = root
-    return (116 * y).sub_(16), (x - y).mul_(500), (y - z).mul_(200)
+    # Constant factors and summands wait for the next product with a matrix.
+    factor = 1.055**-2.4
+    curve = srgb.clamp_min(_DARK).add_(0.055).log_().mul_(2.4).exp_()
+    curve.add_(srgb.clamp_max(_DARK), alpha=1 / 12.92 / factor)
+    matrix = srgb.new_tensor(_XYZ)
+    xyz = torch.addmm(matrix.sum(1, keepdim=True) * (-_DARK / 12.92), matrix * factor, curve)
+    x, y, z = xyz.clamp_min(_DIM).log_().mul_(1 / 3).exp_().add_(xyz.clamp_max_(_DIM), alpha=7.787)
+    return (116 * y).sub_(16 + 116 * 7.787 * _DIM), (x - y).mul_(500), (y - z).mul_(200)
 
 
 def delta_e(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
