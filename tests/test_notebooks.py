@@ -45,6 +45,23 @@ def test_look_at_raw(tmp_path, rng, monkeypatch):
         assert _decibels(printed, mistake)[0] < right - 0.5
 
 
+def test_read_an_ablation(tmp_path, monkeypatch):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.delenv("ISPBENCH_RESULTS", raising=False)
+    monkeypatch.delenv("ISPBENCH_CHECKPOINT", raising=False)
+    printed = run("02_read_an_ablation.ipynb", folder)
+    assert "toy runs of three steps" in printed
+    assert "PSNR: the means of the 2 values lie up to" in printed
+    assert "one-way ANOVA F(1, 2)" in printed
+    for level, side in (("encoder 1", 96), ("encoder 2", 48), ("encoder 3", 24), ("bottleneck", 12), ("decoder 1", 48)):
+        (line,) = (line for line in printed.splitlines() if line.startswith(f"{level}, MSCB  ") and "x" in line)
+        assert f"{side}x{side}" in line
+        least, most = float(line.split()[-3]), float(line.split()[-1])
+        assert -1 <= least < most <= 1
+    assert float(printed.split("a weight is up to ")[1].split()[0]) > 0
+
+
 def _decibels(printed, start):
     line = next(line for line in printed.splitlines() if line.startswith(start))
     return [float(word) for word, unit in zip(line.split(), line.split()[1:], strict=False) if unit == "dB"]

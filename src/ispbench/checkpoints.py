@@ -4,6 +4,7 @@ model = load_official("liteispnet", "LiteISPNet_model_80.pth")
 """
 
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,33 @@ def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
     own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
     complaint = f"{path} is not a checkpoint of this {name}"
     load_strictly(model.net, own or model.official_state_dict(state), complaint)
+
+
+def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
+    """The checkpoint to continue a training from.
+
+    Args:
+        source: A checkpoint, or a run's folder: its last whole checkpoint.
+        required: Whether it is an error if there is none.
+
+    Raises:
+        UserError: if there is none and it is required.
+    """
+    if not source.is_dir():
+        return source
+    for name in ("last", "previous", "best"):
+        path = source / "checkpoints" / f"{name}.ckpt"
+        if not path.is_file():
+            continue
+        try:
+            read_state_dict(path)
+        except UserError as error:
+            print(f"ispbench: {error} The checkpoint before it is taken.", file=sys.stderr)
+        else:
+            return path
+    if required:
+        raise UserError(f"{source} holds no whole checkpoint to continue from; set resume=never.")
+    return None
 
 
 def read_state_dict(path: str | Path) -> dict[str, Any]:

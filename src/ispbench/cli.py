@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ispbench.errors import UserError
+from ispbench.training.signals import Terminated
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
 # Verb to the module whose `main(arguments)` runs it, and what it does.
 VERBS = MappingProxyType(
     {
+        "ablation-report": ("ispbench.results.ablation", "make a table and a plot of an ablation's runs"),
         "data": ("ispbench.data.cli", "check, measure, show or pack a dataset"),
         "leaderboard": ("ispbench.results.leaderboard", "print the leaderboard and write results/leaderboard.csv"),
         "models": ("ispbench.zoo", "list the models with parameters, GMACs, input and paper"),
         "parity": ("ispbench.parity.table", "compare the baselines with their public implementations"),
         "profile": ("ispbench.profile", "time models, measure their memory, count their operations"),
         "render": ("ispbench.render", "render whole camera files or Bayer images with a model"),
+        "runs": ("ispbench.results.runs", "list the local runs with state, score and time, or compare their settings"),
+        "sweep": ("ispbench.sweep", "run a W&B sweep file on this machine, without an account or a server"),
+        "sync": ("ispbench.training.sync", "upload the W&B runs that were made offline"),
     }
 )
 
@@ -46,32 +52,60 @@ def _dispatch(arguments: list[str]) -> None:
             f"Unknown verb {word!r}.{hint} Verbs: {', '.join(VERBS)}. Overrides have the form key=value; see --help."
         )
     else:
-        _hydra()
+        train(arguments)
 
 
-def _hydra() -> None:
+def train(overrides: Sequence[str]) -> list[float | None]:
+    """Runs a training, or the grid of ``-m``, as if the overrides were typed on the command line.
+
+    Returns:
+        The scores of the runs made in this process: the best validation PSNR, None where nothing was trained.
+
+    Raises:
+        UserError: for a mistake in the overrides or a run that failed.
+        KeyboardInterrupt: if the user or SIGTERM stopped it.
+    """
     import hydra
 
-    # Errors come up to `_guarded` as they are, instead of being printed by Hydra.
+    # Errors come up as they are, instead of being printed by Hydra.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    scores: list[float | None] = []
 
     @hydra.main(config_path="pkg://ispbench.conf", config_name="config", version_base="1.3")
     def app(config: "DictConfig") -> float | None:
-        scores: list[float | None] = []
-        if status := _guarded(lambda: scores.append(_run(config))):
-            sys.exit(status)
-        return scores[0]
+        scores.append(_run(config))
+        return scores[-1]
 
-    app()
+    typed, sys.argv = sys.argv, [sys.argv[0], *overrides]
+    try:
+        app()
+    finally:
+        sys.argv = typed
+    return scores
 
 
 def _run(config: "DictConfig") -> float | None:
     from ispbench.config import require_values
 
     require_values(config)
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from ispbench.training.run import run  # imports torch: what needs no torch is answered before
 
-    return run(config)
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return run(config)
+    cell = " ".join(hydra.overrides.task)
+    try:
+        return run(config)
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        print(f"ispbench: The cell {cell} failed: {reason}", file=sys.stderr)
+        raise UserError(
+            f"A cell of the grid failed, as told above; the first was {cell}. The records hold the tracebacks (`ispbench "
+            "runs` lists them), and the same command runs what is missing."
+        ) from error
 
 
 def _guarded(action: Callable[[], None]) -> int:
@@ -80,8 +114,13 @@ def _guarded(action: Callable[[], None]) -> int:
         action()
     except UserError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        return _complain("Interrupted. Continue a training with resume=RUN_FOLDER and the same overrides.", 130)
+    except KeyboardInterrupt as stop:
+        what, status = ("Ended by SIGTERM", 143) if isinstance(stop, Terminated) else ("Interrupted", 130)
+        return _complain(f"{what}. The same command goes on where this one stopped.", status)
+    except BrokenProcessPool:
+        return _complain(
+            "A worker process of the grid died, killed or out of memory. The same command goes on where it stopped."
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

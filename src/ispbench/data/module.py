@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from ispbench.data.cache import cache_folder
 from ispbench.data.layouts import Offence
@@ -33,7 +33,8 @@ class PairedDataModule(pl.LightningDataModule):
         white_level: Of the sensor, in DN.
         crop: Side of the training patches, even; null for whole images.
         augment: Whether training patches are flipped and turned.
-        batch_size: Of training, on each device.
+        batch_size: Of training: what one optimizer step sees, divided among devices and accumulated batches, so that
+            learning rate and schedule hold on any number of devices.
         eval_batch_size: Of validation and test; 1 where images differ in size.
         num_workers: Processes that load, on each device.
         max_steps: The training budget recommended for this dataset; ``trainer.max_steps`` reads it.
@@ -143,26 +144,37 @@ class PairedDataModule(pl.LightningDataModule):
         return "-".join(self.source(split).fingerprint[:8] for split in SPLITS)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled, augmented patches."""
-        trainer = self.trainer
-        source = self.source("train")
-        world_size = trainer.world_size if trainer else 1
-        if len(source) < self.batch_size * world_size:
+        """Shuffled, augmented patches, from where an interrupted training broke off."""
+        source, trainer = self.source("train"), self.trainer
+        share, done = self.batch_size, 0
+        rank, world_size, epoch = 0, 1, 0
+        if trainer is not None:
+            rank, world_size, epoch = trainer.global_rank, trainer.world_size, trainer.current_epoch
+            share = _share(self.batch_size, world_size, trainer.accumulate_grad_batches)
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.completed * share
+        if len(source) < self.batch_size:
             raise UserError(
-                f"The training split has {len(source)} pairs, fewer than one batch of {self.batch_size} on each of "
-                f"{world_size} devices; lower data.batch_size."
+                f"The training split has {len(source)} pairs, fewer than one batch of {self.batch_size}; lower "
+                "data.batch_size."
             )
-        sampler = TrainingSampler(len(source), self.seed, trainer.global_rank if trainer else 0, world_size)
+        sampler = TrainingSampler(len(source), self.seed, rank, world_size, epoch, done)
         dataset = PairDataset(source, self.crop, self.augment, self.seed, skip=self.on_error == "skip")
-        return self._loader(dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True)
+        return self._loader(dataset, batch_size=share, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._loader(PairDataset(self.source("val")), batch_size=self.eval_batch_size)
+        return self._whole_images("val")
 
     def test_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._loader(PairDataset(self.source("test")), batch_size=self.eval_batch_size)
+        return self._whole_images("test")
+
+    def _whole_images(self, split: str) -> DataLoader:
+        dataset, trainer = PairDataset(self.source(split)), self.trainer
+        sampler: DistributedSampler | None = None
+        if trainer is not None and trainer.world_size > 1:
+            sampler = DistributedSampler(dataset, trainer.world_size, trainer.global_rank, shuffle=False)
+        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=sampler)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Counts what was skipped for a batch."""
@@ -183,5 +195,17 @@ class PairedDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),  # a loader draws nothing of the training's random state
             **options,
         )
+
+
+def _share(batch_size: int, world_size: int, accumulated: int) -> int:
+    """What one device loads at once of the batch that an optimizer step sees."""
+    parts = world_size * accumulated
+    if batch_size % parts:
+        raise UserError(
+            f"data.batch_size={batch_size} is what one optimizer step sees and does not divide among {world_size} "
+            f"device(s) and {accumulated} accumulated batch(es); choose a multiple of {parts}."
+        )
+    return batch_size // parts

@@ -18,14 +18,19 @@ class TrainingSampler(Sampler):
         rank: Of this process.
         world_size: How many processes share an epoch; each takes every world_size-th sample, and the samples that do
             not divide evenly are left out of the epoch.
+        epoch: The epoch to begin with.
+        done: How many samples of that epoch this process has seen already.
     """
 
-    def __init__(self, length: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, length: int, seed: int, rank: int = 0, world_size: int = 1, epoch: int = 0, done: int = 0
+    ) -> None:
         self.length = length
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
+        self.epoch = epoch
+        self._begun = (epoch, done)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch."""
@@ -38,5 +43,7 @@ class TrainingSampler(Sampler):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.length, generator=generator).tolist()
         shared = len(self) * self.world_size
-        for position in range(self.rank, shared, self.world_size):
+        epoch, done = self._begun
+        first = self.rank + (done if epoch == self.epoch else 0) * self.world_size
+        for position in range(first, shared, self.world_size):
             yield order[position], self.epoch * self.length + position

@@ -54,6 +54,7 @@ class Record:
         training: Steps, wall time, best validation score, checkpoint hash.
         notes: Why a number is missing.
         error: What ended a run that failed, or how far one came that was interrupted.
+        cell: Names the configuration together with the data, see `ispbench.training.cells`.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Record:
     training: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    cell: str = ""
     kind: str = "measured"
     schema: int = SCHEMA
     rules: str = RULES

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ispbench.raw.demosaic import bilinear
+from ispbench.training.signals import Terminated
 
 
 class EMA(WeightAveraging):
@@ -55,18 +56,18 @@ class EMA(WeightAveraging):
 
 
 class StopBetweenSteps(pl.Callback):
-    """Lets Ctrl-C take effect between two steps, so that the saved state is whole; a second one acts at once."""
+    """Lets Ctrl-C and SIGTERM take effect between steps, so that the saved state is whole; a second acts at once."""
 
     def __init__(self) -> None:
-        self._asked = False
-        self._previous: Any = None
+        self._asked: type[KeyboardInterrupt] | None = None
+        self._previous: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over Ctrl-C."""
+        """Takes over both."""
         try:
-            self._previous = signal.signal(signal.SIGINT, self._ask)
+            self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:  # not the main thread: nothing to take over
-            self._previous = None
+            self._previous = {}
 
     def on_train_batch_start(self, *_: Any, **__: Any) -> None:
         """Stops here if asked."""
@@ -77,23 +78,24 @@ class StopBetweenSteps(pl.Callback):
         self._stop_if_asked()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Gives Ctrl-C back."""
+        """Gives both back."""
         self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Gives Ctrl-C back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        """Gives both back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
 
     def _ask(self, signum: int, frame: Any) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
+        again = self._asked is not None
+        self._asked = Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+        if again:
+            self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
+        if self._asked is not None:
+            raise self._asked
 
 
 class Checkpoints(ModelCheckpoint):
@@ -118,7 +120,18 @@ class Checkpoints(ModelCheckpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Saves the state as ``last.ckpt``, to resume from."""
         if trainer.state.fn == "fit" and trainer.global_step:
-            trainer.save_checkpoint(Path(str(self.dirpath)) / "last.ckpt")
+            self._save_checkpoint(trainer, str(Path(str(self.dirpath)) / "last.ckpt"))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remembers the best score also where the checkpoint came from another folder."""
+        super().load_state_dict({**state_dict, "dirpath": self.dirpath})
+
+    def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        """Keeps the last checkpoint but one, should the last be broken. Lightning writes each whole or not at all."""
+        last = Path(filepath)
+        if last.name == "last.ckpt" and trainer.is_global_zero and last.is_file():
+            last.replace(last.with_name("previous.ckpt"))
+        super()._save_checkpoint(trainer, filepath)
 
 
 class ProgressBar(RichProgressBar):
@@ -211,16 +224,28 @@ def _stack(rows: list[np.ndarray]) -> np.ndarray:
     return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
-def draw_curves(metrics_csv: Path, target: Path) -> None:
-    """Plots the training loss and the validation PSNR of a CSV log."""
-    table = pd.read_csv(metrics_csv)
+def keep_log(folder: Path) -> None:
+    """Puts the CSV log of an interrupted training aside, as Lightning's logger would write over it."""
+    log = folder / "metrics.csv"
+    if log.is_file():
+        log.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")
+
+
+def draw_curves(folder: Path) -> None:
+    """Plots training loss and validation scores of a run's CSV logs as ``curves.png``."""
+    logs = [
+        pd.read_csv(log) for log in (*sorted(folder.glob("metrics-*.csv")), folder / "metrics.csv") if log.is_file()
+    ]
+    if not logs:
+        return
+    table = pd.concat(logs)
     curves = [name for name in ("train/loss", "val/psnr", "val/ssim") if name in table]
     if not curves:
         return
     figure = matplotlib.figure.Figure(figsize=(4 * len(curves), 3), layout="constrained")
     for axis, name in zip(np.ravel(figure.subplots(1, len(curves))), curves, strict=True):
-        points = table[["step", name]].dropna()
+        points = table[["step", name]].dropna().drop_duplicates("step", keep="last").sort_values("step")
         axis.plot(points["step"], points[name], marker="." if len(points) < 20 else None)
         axis.set(title=name, xlabel="step")
         axis.grid(alpha=0.3)
-    figure.savefig(target, dpi=120)
+    figure.savefig(folder / "curves.png", dpi=120)

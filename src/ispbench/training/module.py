@@ -1,5 +1,6 @@
 """The one Lightning module: trains and tests any ISP with any loss, optimizer and schedule."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -44,11 +45,15 @@ class ISPModule(pl.LightningModule):
         self.loss = loss
         self._optimizer = optimizer
         self._scheduler = scheduler
+        self._random_state: dict[str, Any] | None = None
         if compile:
             self.model.net.compile()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> int | None:
-        """Ends the epoch if a callback asked for it."""
+        """Takes up the random state of a resumed training; ends the epoch if a callback asked for it."""
+        if self._random_state is not None:
+            _set_random_state(self._random_state)
+            self._random_state = None
         skip, self.skip_epoch = self.skip_epoch, False
         return -1 if skip else None
 
@@ -87,6 +92,27 @@ class ISPModule(pl.LightningModule):
             return optimizer
         return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "step"}]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the random state."""
+        checkpoint["random_state"] = _get_random_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the random state for the next step."""
+        self._random_state = checkpoint.get("random_state")
+
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Steps a schedule of torch or of timm."""
         advance(scheduler, self.global_step)
+
+
+def _get_random_state() -> dict[str, Any]:
+    """Of the generators that layers and losses draw from; the data draws from numbers of its own."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"python": random.getstate(), "torch": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -2,19 +2,23 @@
 
 import datetime
 import logging
+import sys
 import time
 import traceback
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from ispbench.checkpoints import load_weights
+from ispbench.checkpoints import load_weights, newest_checkpoint
 from ispbench.data.module import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, MetricCallback, QualityCallback
@@ -23,7 +27,9 @@ from ispbench.models.ensemble import Evaluation
 from ispbench.models.interface import ISPModel
 from ispbench.protocol.base import full_name
 from ispbench.results.record import Record, hash_file, write_atomically
-from ispbench.training.callbacks import Checkpoints, draw_curves
+from ispbench.training import signals
+from ispbench.training.callbacks import Checkpoints, draw_curves, keep_log
+from ispbench.training.cells import Cell, key
 from ispbench.training.module import ISPModule
 
 # What of a configuration decides the numbers; the rest is where things lie and how they are shown.
@@ -38,6 +44,7 @@ _RECIPE = (
     "protocol",
     "seed",
     "train",
+    "test",
     "compile",
     "weights",
 )
@@ -49,6 +56,9 @@ _PLACES = ("root", "cache", "num_workers", "pack")
 def run(config: DictConfig) -> float | None:
     """Trains and tests as configured and writes the run's record.
 
+    A cell that is done, see ``overwrite``, or that another process works on is left alone; one that broke off goes on,
+    see ``resume``.
+
     Args:
         config: The composed ``conf/config.yaml``, inside a Hydra job.
 
@@ -57,79 +67,125 @@ def run(config: DictConfig) -> float | None:
 
     Raises:
         UserError: for what the user can mend.
-        KeyboardInterrupt: if the user stopped the run; its record and checkpoint are written.
+        KeyboardInterrupt: if the user or SIGTERM stopped the run; its record and checkpoint are written.
     """
     _quieten()
-    started = time.perf_counter()
-    folder = Path(config.paths.run)
-    parts = _Run(config, folder, _new_record(config))
-    record = parts.record
+    signals.terminate_politely()
+    parts = _Run(config)
+    parts.open()
+    cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
+    if earlier := cell.done(config.overwrite):
+        _tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
+        score: float | None = earlier["training"].get("val_psnr")
+        return score
+    with cell.claim() if _is_first_process() else nullcontext(True) as free:
+        if not free:
+            _tell(parts.record, "another process is at work on it.")
+            return None
+        return _carry_out(parts, cell)
+
+
+def _carry_out(parts: "_Run", cell: Cell) -> float | None:
+    record, started = parts.record, time.perf_counter()
     try:
+        parts.find_checkpoint(cell)
         parts.build()
-        write_atomically(folder / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
-        record.save(parts.results)
+        if _is_first_process():
+            write_atomically(parts.folder / "config.yaml", OmegaConf.to_yaml(parts.config, resolve=True))
+            record.save(parts.results)
+            cell.begin(record.id, parts.folder)
         best = parts.execute()
         record.status = "finished"
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         record.status = "interrupted"
-        record.error = f"interrupted by the user at step {parts.step}"
+        record.error = f"{signals.name(stop)} at step {parts.step}"
         raise
     except BaseException as error:
         record.status = "failed"
         record.error = str(error) if isinstance(error, UserError) else traceback.format_exc()
         raise
     finally:
-        # A mistake in the configuration is no run: nothing is recorded before the parts are built.
-        if parts.trainer is not None:
+        # A mistake in a single configuration is no run; a grid keeps account of all its cells.
+        if _is_first_process() and (parts.trainer is not None or HydraConfig.get().mode == RunMode.MULTIRUN):
             record.data["skipped"] = sum(parts.data.skipped.values())
-            record.training |= {"wall_time_s": round(time.perf_counter() - started, 1), "steps": parts.step}
+            seconds = record.training.get("wall_time_s", 0) + time.perf_counter() - started
+            record.training |= {"wall_time_s": round(seconds, 1), "steps": parts.step}
             path = record.save(parts.results)
             if parts.scores is not None:
                 write_atomically(path.with_suffix(".scores.csv"), parts.scores.to_csv(index=False))
+            if record.status == "finished":
+                cell.finish(record.id)
             _finish_loggers(record)
-    _report(record, path, folder)
+    if _is_first_process():
+        _report(record, path, parts.folder)
     return best
 
 
 class _Run:
     """The parts of a run, built from its configuration."""
 
-    def __init__(self, config: DictConfig, folder: Path, record: Record) -> None:
+    def __init__(self, config: DictConfig) -> None:
         self.config = config
-        self.folder = folder
         self.results = Path(config.paths.results) / "runs"
-        self.record = record
+        self.record = _new_record(config)
         self.scores: Any = None
         self.trainer: pl.Trainer | None = None
+        self.resume: Path | None = None
         self._steps = 0
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.config.paths.run)
 
     @property
     def step(self) -> int:
         return max(self._steps, self.trainer.global_step if self.trainer else 0)
 
-    def build(self) -> None:
+    def open(self) -> None:
+        """The data and the protocol, hence which cell this is."""
         config, record = self.config, self.record
         pl.seed_everything(config.seed, workers=True, verbose=False)
         self.data: PairedDataModule = instantiate(config.data)
         self.data.prepare_data()
+        self.protocol = instantiate(config.protocol)
         record.simulated = self.data.simulated
-        protocol = instantiate(config.protocol)
-        record.protocol = full_name(self.data, protocol)
+        record.protocol = full_name(self.data, self.protocol)
         record.data = {
             "fingerprint": self.data.fingerprint(),
             "split": "test",
             "n_images": len(self.data.source("test")),
         }
+        record.cell = key(record.config_hash, record.data["fingerprint"])
         record.notes |= self.data.notes
+
+    def find_checkpoint(self, cell: Cell) -> None:
+        """Decides where the training begins: afresh, at a given checkpoint, or where this cell broke off."""
+        resume = self.config.resume
+        if resume in ("never", None):
+            return
+        if resume != "auto":
+            self.resume = newest_checkpoint(Path(resume))
+            return
+        if (unfinished := cell.unfinished()) and (checkpoint := newest_checkpoint(unfinished[1], required=False)):
+            self.record.id, self.config.paths.run = unfinished[0], str(unfinished[1])
+            earlier = next((record for record in cell.records() if record["id"] == self.record.id), {})
+            self.record.training["wall_time_s"] = earlier.get("training", {}).get("wall_time_s", 0)
+            self.resume = checkpoint
+            _tell(self.record, f"goes on from {checkpoint}; resume=never begins afresh.")
+
+    def build(self) -> None:
+        config, record = self.config, self.record
         if config.test:
-            record.data |= protocol.prepare(self.data)
+            record.data |= self.protocol.prepare(self.data)
+        pl.seed_everything(config.seed, workers=True, verbose=False)
         model = instantiate(config.model)
         if config.weights:
             load_weights(model, config.weights, record.model)
         self.train = config.train and any(value.requires_grad for value in model.parameters())
-        if config.resume and not self.train:
+        if self.resume and not self.train:
             raise UserError("resume= continues a training, but train=false or the model has nothing to train.")
-        self.resume = _resume_from(config.resume, model, record.model)
+        if self.resume:
+            load_weights(model, self.resume, record.model)
         self.tested = _evaluation(config).wrap(model, self._other_model)
         self.module = ISPModule(
             model,
@@ -142,9 +198,10 @@ class _Run:
         self.measures = _some(config.metrics)
         for measure in self.measures:
             if isinstance(measure, QualityCallback):
-                measure.protocol = protocol
+                measure.protocol = self.protocol
         options = dict(config.trainer)
-        options["val_check_interval"] = min(options["val_check_interval"], options["max_steps"])
+        validate_every = min(options["val_check_interval"], options["max_steps"])
+        options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
         self.trainer = instantiate(
             options,
             callbacks=[*callbacks, *self.measures],
@@ -162,14 +219,16 @@ class _Run:
         assert self.trainer is not None
         for logger in self.trainer.loggers:
             logger.log_hyperparams({**self.record.config, "config_hash": self.record.config_hash})
+        if _is_first_process():
+            keep_log(self.folder)
         try:
             self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.resume, weights_only=False)
         except SystemExit as stop:
-            raise KeyboardInterrupt from stop  # Lightning's way to end after Ctrl-C
+            raise signals.interruption(stop) from stop
         finally:
             self._steps = self.trainer.global_step
-            if (self.folder / "metrics.csv").is_file():
-                draw_curves(self.folder / "metrics.csv", self.folder / "curves.png")
+            if _is_first_process():
+                draw_curves(self.folder)
         checkpoints = self.trainer.checkpoint_callback
         if not isinstance(checkpoints, Checkpoints) or not checkpoints.best_model_path:
             return None
@@ -198,7 +257,7 @@ class _Run:
         try:
             self.trainer.test(self.module, datamodule=self.data, verbose=False)
         except SystemExit as stop:
-            raise KeyboardInterrupt from stop
+            raise signals.interruption(stop) from stop
         sections = {
             QualityCallback: self.record.metrics,
             ComplexityCallback: self.record.complexity,
@@ -222,6 +281,8 @@ def _new_record(config: DictConfig) -> Record:
     recipe["protocol"].pop("cache", None)
     recipe["ema"] = resolved["callbacks"]["ema"]
     recipe |= {name: options for name in _CHANGES if (options := resolved["callbacks"].get(name))}
+    if config.weights and Path(config.weights).is_file():
+        recipe["weights"] = hash_file(Path(config.weights))
     variant = [item.lstrip("+").removeprefix("model.") for item in overrides]
     if ensemble := str(_evaluation(config)):
         recipe["eval"] = ensemble
@@ -249,17 +310,6 @@ def _some(group: DictConfig | None, without: tuple[str, ...] = ()) -> list[Any]:
     return [instantiate(member) for name, member in (group or {}).items() if member is not None and name not in without]
 
 
-def _resume_from(source: str | None, model: ISPModel, name: str) -> Path | None:
-    """The checkpoint to continue from, after a check that it is of this model."""
-    if not source:
-        return None
-    path = Path(source)
-    if path.is_dir():
-        path = path / "checkpoints" / "last.ckpt"
-    load_weights(model, path, name)
-    return path
-
-
 def _quieten() -> None:
     """Leaves out advice of libraries that has no meaning for the user of a configured run."""
     for message in (
@@ -270,6 +320,7 @@ def _quieten() -> None:
         ".*Found .* module\\(s\\) in eval mode.*",
         ".*The `srun` command is available.*",
         ".*Experiment logs directory .* exists and is not empty.*",
+        ".*You're resuming from a checkpoint that ended before the epoch ended.*",  # data/sampler.py goes on there
     ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -277,12 +328,23 @@ def _quieten() -> None:
 
 def _finish_loggers(record: Record) -> None:
     """Closes a W&B run with the final scores in its summary."""
-    import sys
-
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
         wandb.run.summary.update({"status": record.status, **record.metrics, **record.complexity})
         wandb.finish(exit_code=0 if record.status == "finished" else 1)
+
+
+def _is_first_process() -> bool:
+    """Whether this is the process that writes, of those that share a training."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def _tell(record: Record, what: str) -> None:
+    """A line about the cell as a whole."""
+    if _is_first_process():
+        print(
+            f"ispbench: {record.model} {record.variant} seed {record.seed} on {record.dataset}: {what}", file=sys.stderr
+        )
 
 
 def _report(record: Record, path: Path, folder: Path) -> None:

@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM, the sign by which Slurm and other schedulers end a job, both as an exception that saves first."""
+
+import signal
+from contextlib import suppress
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
+def terminate_politely() -> None:
+    """From now on SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
+    with suppress(ValueError):  # not the main thread: who started it decides
+        signal.signal(signal.SIGTERM, _raise)
+
+
+def interruption(stop: SystemExit) -> KeyboardInterrupt:
+    """What Lightning ended the process for: it turns an interruption into an exit."""
+    error: BaseException | None = stop
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return type(error)()
+        error = error.__cause__ or error.__context__
+    return KeyboardInterrupt()
+
+
+def name(stop: KeyboardInterrupt) -> str:
+    """How a record tells of it."""
+    return "ended by SIGTERM" if isinstance(stop, Terminated) else "interrupted by the user"
+
+
+def _raise(signum: int, frame: Any) -> None:
+    raise Terminated
