@@ -96,15 +96,16 @@ def _run(config: "DictConfig") -> float | None:
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return run(config)
-    cell = " ".join(hydra.overrides.task)
     try:
         return run(config)
     except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        print(f"ispbench: The cell {cell} failed: {reason}", file=sys.stderr)
+        cell = f"#{hydra.job.num} of the grid"
+        cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
+        reason = str(cause) if isinstance(cause, UserError) else f"{type(error).__name__}: {error}"
+        print(f"ispbench: Cell {cell} failed: {reason}", file=sys.stderr)
         raise UserError(
-            f"A cell of the grid failed, as told above; the first was {cell}. The records hold the tracebacks (`ispbench "
-            "runs` lists them), and the same command runs what is missing."
+            f"At least cell {cell} failed, as told above. The records hold the tracebacks (see `ispbench runs`), and the "
+            "same command runs what is missing."
         ) from error
 
 
