@@ -138,7 +138,6 @@ def test_a_mistake_in_a_file_is_one_sentence(change, message):
         (["seed=1"], "Name a sweep file: one of bases, "),
         (["random", "model.widht=8"], "Did you mean 'width'?"),
         (["bayes", "model.widht=8"], "Did you mean 'width'?"),
-        (["random", "data=zrr"], "data.root has no default"),
     ],
 )
 def test_a_mistake_in_the_arguments_is_one_sentence(arguments, message, trained, tmp_path, monkeypatch):

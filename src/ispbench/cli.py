@@ -104,7 +104,7 @@ def _run(config: "DictConfig") -> float | None:
         reason = str(cause) if isinstance(cause, UserError) else f"{type(error).__name__}: {error}"
         print(f"ispbench: Cell {cell} failed: {reason}", file=sys.stderr)
         raise UserError(
-            f"At least cell {cell} failed, as told above. The records hold the tracebacks (see `ispbench runs`); the same "
+            f"At least cell {cell} failed, as told above. Its record holds the traceback (see `ispbench runs`); the same "
             "command runs what is missing."
         ) from error
 

@@ -17,13 +17,10 @@ from itertools import accumulate, product
 from pathlib import Path
 from statistics import NormalDist
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ispbench.config import compose, config_folder, require_values
+from ispbench.config import compose, config_folder
 from ispbench.errors import UserError
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 METHODS = ("grid", "random", "bayes")
 METRIC = "val/psnr"  # what `train` returns the best value of
@@ -351,7 +348,7 @@ def _random(sweep: Sweep, seed: int, count: int) -> list[Outcome]:
     outcomes = []
     for number, values in enumerate(sweep.draws(seed, count)):
         if not number:
-            _check_run(sweep.run(values))
+            compose(sweep.run(values))  # a mistake is told once instead of by every run
         outcomes.append(_attempt(sweep, values, f"run {number + 1} of {count}"))
     return outcomes
 
@@ -361,7 +358,7 @@ def _bayes(sweep: Sweep, seed: int, count: int) -> list[Outcome]:
     from filelock import FileLock, Timeout
 
     search = _Search(sweep, seed)
-    path = Path(_check_run(sweep.run(search.ask()[1])).paths.outputs) / "sweeps" / f"{sweep.name}.log"
+    path = Path(compose(sweep.run(search.ask()[1])).paths.outputs) / "sweeps" / f"{sweep.name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(path.with_suffix(".lock")).acquire(timeout=0)
@@ -459,13 +456,6 @@ class _Search:
 _SEARCHES = MappingProxyType({"grid": _grid, "random": _random, "bayes": _bayes})
 
 
-def _check_run(overrides: list[str]) -> "DictConfig":
-    """Composes the first run, so that a mistake is told once instead of by every run."""
-    config = compose(overrides)
-    require_values(config.data)
-    return config
-
-
 def _attempt(sweep: Sweep, values: Mapping[str, Any], title: str) -> Outcome:
     """Makes one run; if it fails, that is told and the next can go on."""
     from rich.console import Console
@@ -512,7 +502,7 @@ def _print_table(outcomes: Sequence[Outcome]) -> None:
         return math.inf if outcome.score is None else -outcome.score
 
     keys = list(outcomes[0].values)
-    table = Table(*keys)
+    table = Table(*(key.replace(".", ".\n") for key in keys))
     table.add_column(METRIC, justify="right")
     for outcome in sorted(outcomes, key=rank):
         score = "failed" if outcome.error else "-" if outcome.score is None else f"{outcome.score:.3f}"

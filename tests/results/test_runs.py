@@ -54,7 +54,7 @@ def test_runs_are_listed_newest_first(place, capsys):
 
 def test_a_failed_run_says_why(place, capsys):
     save(place, "run-1", status="failed", metrics={}, error="There is no [such] file.\nmore")
-    assert "There is no [such] file." in " ".join(printed(capsys).split())
+    assert "run-1 failed: There is no [such] file.\n" in printed(capsys)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,16 @@ def test_a_run_whose_process_is_gone_was_killed(place, capsys):
         "run-2": "running",
         "run-3": "running?",
     }
+
+
+def test_long_names_leave_every_column_readable(place, capsys):
+    identity = "20260101-000000-123456-awnet_demosaic-folder-s1"
+    long = "num_bases=4 placement=bottleneck_only resampling=strided"
+    save(place, identity, variant=long, protocol="mini-rhid-fitted/aligned-gt-output-dis-zeroed")
+    row = next(line.split() for line in printed(capsys).splitlines() if identity in line)
+    assert row[:2] == [identity, "finished"]
+    assert row[-4:] == ["0", "400", "20.00", "1:02:05"]
+    assert "metaisp" in row
 
 
 def test_the_list_can_be_narrowed(place, capsys):

@@ -121,14 +121,12 @@ def _print_list(records: list[tuple[str, dict[str, Any]]], console: Console) -> 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("id", "state"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("model", overflow="fold")
-    table.add_column("protocol", no_wrap=True)
+    table.add_column("model", overflow="fold", min_width=20)
+    table.add_column("protocol", overflow="fold", min_width=20)
     for heading in ("seed", "steps", "PSNR ↑", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
-    if any(record["error"] for _, record in records):
-        table.add_column("error", overflow="fold", min_width=20)
     for status, record in records:
-        cells = [
+        cells = (
             record["id"],
             status,
             f"{record['model']} {record['variant']}".strip(),
@@ -137,11 +135,13 @@ def _print_list(records: list[tuple[str, dict[str, Any]]], console: Console) -> 
             _number(record["training"].get("steps"), "{:,}"),
             _psnr(record),
             _time(record["training"].get("wall_time_s")),
-        ]
-        if len(table.columns) > len(cells):
-            cells.append(reason(record["error"]))
-        table.add_row(*(_plain(cell) for cell in cells))
+        )
+        table.add_row(*map(_plain, cells))
     console.print(table)
+    for status, record in records:
+        if record["error"]:
+            line = f"{record['id']} {status}: {reason(record['error'])}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_pairs(title: str, headings: tuple[str, ...], rows: Iterable[tuple[Any, ...]], console: Console) -> None:
@@ -211,7 +211,7 @@ def main(arguments: list[str]) -> None:
     places.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     places.add_argument("--outputs", type=Path, default=Path("outputs"), help="folder of the runs (default: outputs)")
     console = Console()
-    console.width = max(console.width, 120)
+    console.width = max(console.width, 140)
     if arguments[:1] == ["show"]:
         parser = argparse.ArgumentParser(
             prog="ispbench runs show", parents=[places], description="Show one run, or what distinguishes two."
