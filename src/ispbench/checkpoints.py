@@ -104,7 +104,7 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
             f"{path} is refused: it does not load as plain tensors (weights_only=True): {reason} If you trust its "
             "source, load it yourself and pass its state dict to ispbench.checkpoints.load_official."
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError) as error:  # OSError: a zip file cut short
         reason = str(error).split("\n")[0] or "the file is cut short"
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, Mapping):

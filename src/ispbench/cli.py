@@ -26,7 +26,7 @@ VERBS = MappingProxyType(
         "profile": ("ispbench.profile", "time models, measure their memory, count their operations"),
         "render": ("ispbench.render", "render whole camera files or Bayer images with a model"),
         "runs": ("ispbench.results.runs", "list the local runs with state, score and time, or compare their settings"),
-        "sweep": ("ispbench.sweep", "run a W&B sweep file on this machine, without an account or a server"),
+        "sweep": ("ispbench.sweep.cli", "run a W&B sweep file on this machine, without an account or a server"),
         "sync": ("ispbench.training.sync", "upload the W&B runs that were made offline"),
     }
 )
@@ -104,8 +104,8 @@ def _run(config: "DictConfig") -> float | None:
         reason = str(cause) if isinstance(cause, UserError) else f"{type(error).__name__}: {error}"
         print(f"ispbench: Cell {cell} failed: {reason}", file=sys.stderr)
         raise UserError(
-            f"At least cell {cell} failed, as told above. Its record holds the traceback (see `ispbench runs`); the same "
-            "command runs what is missing."
+            f"At least cell {cell} failed, as told above. Its record holds the traceback (see `ispbench runs`); the "
+            "same command runs what is missing."
         ) from error
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from ispbench.config import choices
 from ispbench.errors import UserError
-from ispbench.results.ablation import compare, draw, main, swept_values
+from ispbench.results.ablation import draw, main, swept_values
+from ispbench.results.comparison import compare
 from ispbench.results.record import Record, load_records
 
 SWEPT = {"model.num_bases": ["1", "2", "16"]}

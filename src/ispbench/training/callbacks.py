@@ -62,8 +62,8 @@ class StopBetweenSteps(pl.Callback):
         self._asked: type[KeyboardInterrupt] | None = None
         self._previous: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes over both."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes over both, also from Lightning."""
         try:
             self._previous = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         except ValueError:  # not the main thread: nothing to take over
@@ -116,6 +116,12 @@ class Checkpoints(ModelCheckpoint):
             save_last=True,
             enable_version_counter=False,
         )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves the last state at every validation, not only, as Lightning does, at those with a new best score."""
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == "fit" and self._last_global_step_saved != trainer.global_step:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Saves the state as ``last.ckpt``, to resume from."""

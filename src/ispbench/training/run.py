@@ -70,7 +70,6 @@ def run(config: DictConfig) -> float | None:
         KeyboardInterrupt: if the user or SIGTERM stopped the run; its record and checkpoint are written.
     """
     _quieten()
-    signals.terminate_politely()
     parts = _Run(config)
     parts.open()
     cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
@@ -78,7 +77,8 @@ def run(config: DictConfig) -> float | None:
         _tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
         score: float | None = earlier["training"].get("val_psnr")
         return score
-    with cell.claim() if _is_first_process() else nullcontext(True) as free:
+    claim = cell.claim() if _is_first_process() else nullcontext(True)
+    with signals.polite_termination(), claim as free:
         if not free:
             _tell(parts.record, "another process is at work on it.")
             return None

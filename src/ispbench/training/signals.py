@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM, the sign by which Slurm and other schedulers end a job, both as an exception that saves first."""
 
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -9,14 +10,26 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived."""
 
 
-def terminate_politely() -> None:
-    """From now on SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
-    with suppress(ValueError):  # not the main thread: who started it decides
-        signal.signal(signal.SIGTERM, _raise)
+@contextmanager
+def polite_termination() -> Iterator[None]:
+    """Within, SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
+    try:
+        previous = signal.signal(signal.SIGTERM, _raise)
+    except ValueError:  # not the main thread: who started it decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def interruption(stop: SystemExit) -> KeyboardInterrupt:
     """What Lightning ended the process for: it turns an interruption into an exit."""
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+    if isinstance(stop, SIGTERMException):
+        return Terminated()
     error: BaseException | None = stop
     while error is not None:
         if isinstance(error, KeyboardInterrupt):

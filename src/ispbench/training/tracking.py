@@ -65,7 +65,7 @@ class Wandb(WandbLogger):
         assert best.best_model_score is not None
         metadata = {str(best.monitor): best.best_model_score.item()}
         artifact = wandb.Artifact(f"model-{self.experiment.id}", type="model", metadata=metadata)
-        artifact.add_file(best.best_model_path, name="model.ckpt")
+        artifact.add_file(best.best_model_path, name="model.ckpt", policy="immutable")  # no copy of it
         self.experiment.log_artifact(artifact, aliases=["best"])
 
     @rank_zero_only
@@ -88,10 +88,9 @@ class MLflow(MLFlowLogger):
 
     @rank_zero_only
     def close(self, status: str, scores: Mapping[str, Any]) -> None:
-        """Ends the MLflow run, if it was begun, with the final scores as ``test/psnr`` and so on."""
+        """Ends the MLflow run, if it was begun, with the final scores."""
         if self._initialized:
-            numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-            self.log_metrics({f"test/{name}": value for name, value in numbers.items()})
+            self.log_metrics({name: value for name, value in scores.items() if isinstance(value, int | float)})
             state = {"finished": "FINISHED", "interrupted": "KILLED"}.get(status, "FAILED")
             self.experiment.set_terminated(self.run_id, state)
 

@@ -6,7 +6,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ispbench.config import compose, groups
-from ispbench.sweep import METRIC, hydra_value, load, shipped
+from ispbench.sweep.files import METRIC, load, shipped
+from ispbench.sweep.parameters import hydra_value
 from tests.conftest import REPOSITORY
 
 FILES = {name: yaml.safe_load(path.read_text()) for name, path in shipped().items()}

@@ -10,7 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ispbench import cli
 from ispbench.errors import UserError
-from ispbench.sweep import DISTRIBUTIONS, METRIC, hydra_value, main, parse
+from ispbench.sweep.cli import main
+from ispbench.sweep.files import METRIC, parse
+from ispbench.sweep.parameters import DISTRIBUTIONS, hydra_value
 from tests.conftest import TINY_RUN
 from tests.test_cli import in_process
 
