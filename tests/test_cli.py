@@ -75,6 +75,10 @@ def test_cfg_shows_every_knob(tmp_path):
         (["data=mini", "weights=none.ckpt"], 1, "There is no checkpoint file none.ckpt"),
         ([*TINY_RUN, "loss.weights.l1=0"], 1, "The loss has no term"),
         ([*TINY_RUN, "loss.weights.l1=0", "+loss.weights.l3=1"], 1, "Unknown loss l3"),
+        ([*TINY_RUN, "overwrite=sometimes"], 1, "choose one of only-missing, never, always"),
+        (["launcher=ray", "data=mini"], 2, 'pip install "ispbench[ray]"'),
+        ([*TINY_RUN, "trainer=fsdp"], 1, "set callbacks.ema=null"),
+        ([*TINY_RUN, "data.batch_size=3", "trainer.accumulate_grad_batches=2"], 1, "choose a multiple of 2"),
         (["leaderboard", "--results", "none"], 1, "There is no folder none"),
     ],
 )
@@ -138,6 +142,15 @@ def test_the_leaderboard_shows_the_run(finished):
     assert "simulated sensor" in done.stdout
     table = pd.read_csv(folder / "results" / "leaderboard.csv")
     assert table["psnr"][0] == pytest.approx(record(folder)["metrics"]["psnr"])
+
+
+def test_a_finished_run_is_not_made_again(finished, monkeypatch, capsys):
+    folder = finished[0]
+    before = {path: path.stat().st_mtime_ns for path in (folder / "results" / "runs").iterdir()}
+    status, told = in_process(folder, monkeypatch, capsys, *TINY, "logger=wandb", "logger.wandb.mode=offline")
+    assert not status
+    assert f"finished before (record {record(folder)['id']})" in told
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_the_same_seed_gives_the_same_numbers(finished, tmp_path):
@@ -209,7 +222,7 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert "resume=" in errors
+    assert "The same command goes on" in errors
     interrupted = record(tmp_path)
     assert interrupted["status"] == "interrupted"
     step = interrupted["training"]["steps"]
@@ -223,14 +236,6 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
     resumed = json.loads(path.read_text())
     assert resumed["training"]["steps"] == step + 2
     assert resumed["training"]["resumed"] is True
-
-
-def test_an_ablation_is_a_grid(tmp_path):
-    done = ispbench("ablation=bases", *TINY_METAISP[1:3], *TINY_RUN, "model.num_bases=1,2", "seed=0", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").glob("*.json")]
-    assert {entry["variant"] for entry in records} == {f"basis_dim=8 num_bases={n} width=8" for n in (1, 2)}
-    assert {entry["status"] for entry in records} == {"finished"}
 
 
 def test_a_diverging_training_says_so_and_is_recorded(tmp_path):

@@ -133,6 +133,8 @@ def _guarded(action: Callable[[], None]) -> int:
             if isinstance(error.__cause__, UserError):
                 return _complain(str(error.__cause__))
             raise
+        if isinstance(error, RuntimeError) and "srun" in str(error):
+            return _complain("launcher=submitit_slurm found no srun; start it where Slurm is, or try submitit_local.")
         if not isinstance(error, HydraException | OmegaConfBaseException):
             raise
 

@@ -88,6 +88,9 @@ def explain(error: Exception) -> str:
     missing_choice = re.search(r"Could not find '([\w/]+)/([^'/]+)'", message)
     if isinstance(error, HydraException) and missing_choice:
         group, name = missing_choice.groups()
+        if group == "hydra/launcher":
+            extra = "ray" if name == "ray" else "launch"
+            return f'launcher={name} needs a package that is missing: pip install "ispbench[{extra}]".'
         valid = choices(group)
         return f"Unknown choice {group}={name}.{_suggest(name, valid)} Valid choices: {', '.join(valid)}."
     return message

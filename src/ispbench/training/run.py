@@ -28,9 +28,10 @@ from ispbench.models.interface import ISPModel
 from ispbench.protocol.base import full_name
 from ispbench.results.record import Record, hash_file, write_atomically
 from ispbench.training import signals
-from ispbench.training.callbacks import Checkpoints, draw_curves, keep_log
+from ispbench.training.callbacks import EMA, Checkpoints, draw_curves, keep_log
 from ispbench.training.cells import Cell, key
 from ispbench.training.module import ISPModule
+from ispbench.training.tracking import finish
 
 # What of a configuration decides the numbers; the rest is where things lie and how they are shown.
 _RECIPE = (
@@ -96,7 +97,7 @@ def _carry_out(parts: "_Run", cell: Cell) -> float | None:
             cell.begin(record.id, parts.folder)
         best = parts.execute()
         record.status = "finished"
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, SystemExit) as stop:
         record.status = "interrupted"
         record.error = f"{signals.name(stop)} at step {parts.step}"
         raise
@@ -115,7 +116,7 @@ def _carry_out(parts: "_Run", cell: Cell) -> float | None:
                 write_atomically(path.with_suffix(".scores.csv"), parts.scores.to_csv(index=False))
             if record.status == "finished":
                 cell.finish(record.id)
-            _finish_loggers(record)
+            finish(parts.loggers, record.status, {**record.metrics, **record.complexity})
     if _is_first_process():
         _report(record, path, parts.folder)
     return best
@@ -136,6 +137,10 @@ class _Run:
     @property
     def folder(self) -> Path:
         return Path(self.config.paths.run)
+
+    @property
+    def loggers(self) -> list[Any]:
+        return self.trainer.loggers if self.trainer else []
 
     @property
     def step(self) -> int:
@@ -202,6 +207,10 @@ class _Run:
         options = dict(config.trainer)
         validate_every = min(options["val_check_interval"], options["max_steps"])
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
+        if "fsdp" in str(options["strategy"]).lower() and any(isinstance(callback, EMA) for callback in callbacks):
+            raise UserError(
+                "No average is kept of weights divided among devices; set callbacks.ema=null or trainer=ddp."
+            )
         self.trainer = instantiate(
             options,
             callbacks=[*callbacks, *self.measures],
@@ -217,8 +226,9 @@ class _Run:
 
     def _fit(self) -> float | None:
         assert self.trainer is not None
-        for logger in self.trainer.loggers:
-            logger.log_hyperparams({**self.record.config, "config_hash": self.record.config_hash})
+        identity = {"config_hash": self.record.config_hash, "commit": self.record.git.get("commit")}
+        for logger in self.loggers:
+            logger.log_hyperparams({**self.record.config, **identity})
         if _is_first_process():
             keep_log(self.folder)
         try:
@@ -324,14 +334,6 @@ def _quieten() -> None:
     ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-
-
-def _finish_loggers(record: Record) -> None:
-    """Closes a W&B run with the final scores in its summary."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.run.summary.update({"status": record.status, **record.metrics, **record.complexity})
-        wandb.finish(exit_code=0 if record.status == "finished" else 1)
 
 
 def _is_first_process() -> bool:

@@ -24,7 +24,7 @@ def polite_termination() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def interruption(stop: SystemExit) -> KeyboardInterrupt:
+def interruption(stop: SystemExit) -> BaseException:
     """What Lightning ended the process for: it turns an interruption into an exit."""
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -35,11 +35,13 @@ def interruption(stop: SystemExit) -> KeyboardInterrupt:
         if isinstance(error, KeyboardInterrupt):
             return type(error)()
         error = error.__cause__ or error.__context__
-    return KeyboardInterrupt()
+    return stop  # submitit's, after it put the job into the queue again
 
 
-def name(stop: KeyboardInterrupt) -> str:
+def name(stop: BaseException) -> str:
     """How a record tells of it."""
+    if isinstance(stop, SystemExit):
+        return "queued again by Slurm"
     return "ended by SIGTERM" if isinstance(stop, Terminated) else "interrupted by the user"
 
 
