@@ -54,7 +54,7 @@ class Record:
         training: Steps, wall time, best validation score, checkpoint hash.
         notes: Why a number is missing.
         error: What ended a run that failed, or how far one came that was interrupted.
-        cell: Names the configuration together with the data, see `ispbench.training.cells`.
+        cell: Names the configuration together with the data, see `ispbench.results.cells`.
     """
 
     id: str

@@ -33,7 +33,7 @@ def state(record: Mapping[str, Any], outputs: Path) -> str:
         return record["status"]
     if not record.get("cell"):
         return "running?"
-    from ispbench.training.cells import in_use
+    from ispbench.results.cells import in_use
 
     return "running" if in_use(outputs, record["cell"]) else "killed"
 

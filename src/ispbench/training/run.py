@@ -26,10 +26,10 @@ from ispbench.models.build import build_model
 from ispbench.models.ensemble import Evaluation
 from ispbench.models.interface import ISPModel
 from ispbench.protocol.base import full_name
+from ispbench.results.cells import Cell, key
 from ispbench.results.record import Record, hash_file, write_atomically
 from ispbench.training import signals
 from ispbench.training.callbacks import EMA, Checkpoints, draw_curves, keep_log
-from ispbench.training.cells import Cell, key
 from ispbench.training.module import ISPModule
 from ispbench.training.tracking import finish
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from ispbench.errors import UserError
+from ispbench.results.cells import Cell, in_use, key
 from ispbench.results.record import Record
-from ispbench.training.cells import Cell, in_use, key
 
 KEY = key("0123", "abcd")
 
@@ -74,7 +74,7 @@ def test_a_broken_note_counts_as_none(cell, tmp_path):
 
 def test_one_process_holds_a_cell_and_a_killed_one_does_not(cell, tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from ispbench.training.cells import Cell\n"
+        "import sys, time; from pathlib import Path; from ispbench.results.cells import Cell\n"
         f"with Cell(Path({str(tmp_path / 'outputs')!r}), Path('.'), {KEY!r}).claim() as free:\n"
         "    print(free, flush=True); time.sleep(60)\n"
     )
