@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"Unknown --metric {options.metric!r}.{hint} These runs have {', '.join(known)}.")
 
     console = Console()
-    console.width = max(console.width, 110)
+    console.width = max(console.width, 120)
     for comparison in comparisons:
         print_comparison(comparison, options.metric, console)
     tables = [comparison.table(options.metric).assign(title=comparison.title) for comparison in comparisons]

@@ -1,6 +1,5 @@
 """One run from its configuration to its record: train, test, write down."""
 
-import datetime
 import logging
 import sys
 import time
@@ -23,35 +22,15 @@ from ispbench.data.module import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, MetricCallback, QualityCallback
 from ispbench.models.build import build_model
-from ispbench.models.ensemble import Evaluation
 from ispbench.models.interface import ISPModel
 from ispbench.protocol.base import full_name
 from ispbench.results.cells import Cell, key
 from ispbench.results.record import Record, hash_file, write_atomically
 from ispbench.training import signals
 from ispbench.training.callbacks import EMA, Checkpoints, draw_curves, keep_log
+from ispbench.training.identity import evaluation, new_record
 from ispbench.training.module import ISPModule
 from ispbench.training.tracking import finish
-
-# What of a configuration decides the numbers; the rest is where things lie and how they are shown.
-_RECIPE = (
-    "model",
-    "data",
-    "loss",
-    "optimizer",
-    "scheduler",
-    "trainer",
-    "metrics",
-    "protocol",
-    "seed",
-    "train",
-    "test",
-    "compile",
-    "weights",
-)
-# Callbacks that change what is trained or tested, where a recipe has them.
-_CHANGES = ("levels", "deploy")
-_PLACES = ("root", "cache", "num_workers", "pack")
 
 
 def run(config: DictConfig) -> float | None:
@@ -128,7 +107,7 @@ class _Run:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.results = Path(config.paths.results) / "runs"
-        self.record = _new_record(config)
+        self.record = new_record(config)
         self.scores: Any = None
         self.trainer: pl.Trainer | None = None
         self.resume: Path | None = None
@@ -191,7 +170,7 @@ class _Run:
             raise UserError("resume= continues a training, but train=false or the model has nothing to train.")
         if self.resume:
             load_weights(model, self.resume, record.model)
-        self.tested = _evaluation(config).wrap(model, self._other_model)
+        self.tested = evaluation(config).wrap(model, self._other_model)
         self.module = ISPModule(
             model,
             loss=instantiate(config.loss) if self.train else None,
@@ -279,40 +258,6 @@ class _Run:
                 self.record.notes |= measure.notes
             if isinstance(measure, QualityCallback):
                 self.scores = measure.scores
-
-
-def _new_record(config: DictConfig) -> Record:
-    hydra = HydraConfig.get()
-    overrides = [item for item in hydra.overrides.task if item.lstrip("+").startswith("model.")]
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)
-    recipe = {key: resolved[key] for key in _RECIPE}
-    recipe["data"] = {key: value for key, value in recipe["data"].items() if key not in _PLACES}
-    recipe["protocol"].pop("cache", None)
-    recipe["ema"] = resolved["callbacks"]["ema"]
-    recipe |= {name: options for name in _CHANGES if (options := resolved["callbacks"].get(name))}
-    if config.weights and Path(config.weights).is_file():
-        recipe["weights"] = hash_file(Path(config.weights))
-    variant = [item.lstrip("+").removeprefix("model.") for item in overrides]
-    if ensemble := str(_evaluation(config)):
-        recipe["eval"] = ensemble
-        variant.append(ensemble)
-    choices = hydra.runtime.choices
-    started = datetime.datetime.now(datetime.UTC)
-    return Record(
-        id=f"{started:%Y%m%d-%H%M%S-%f}-{choices['model']}-{choices['data']}-s{config.seed}",
-        model=choices["model"],
-        variant=" ".join(sorted(variant)),
-        dataset=choices["data"],
-        protocol="",
-        seed=config.seed,
-        config=recipe,
-    )
-
-
-def _evaluation(config: DictConfig) -> Evaluation:
-    """How the model is tested: ``eval:`` of the configuration."""
-    return Evaluation(**{str(name): value for name, value in config.eval.items()})
 
 
 def _some(group: DictConfig | None, without: tuple[str, ...] = ()) -> list[Any]:
