@@ -1,6 +1,7 @@
 import struct
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,7 +78,11 @@ def test_a_run_without_an_account_is_kept_offline_and_whole(no_account, tmp_path
     logger.finalize("success")
     tracking.finish([logger], "finished", {"psnr": 19.0})
 
-    records = list(wandb_records(tmp_path))
+    for _ in range(100):  # W&B's own process may still be writing
+        records = list(wandb_records(tmp_path))
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            break
+        time.sleep(0.2)
     (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
     assert (run.run_group, list(run.tags), run.display_name) == ("bases", ["metaisp", "mini"], "metaisp")
     config = {item.key for record in records for item in record.config.update}

@@ -96,7 +96,7 @@ def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
 def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
     """Prints one table for each protocol and rules version: rows of different ones do not compare."""
     console = console or Console()
-    console.width = max(console.width, 110)
+    console.width = max(console.width, 124)
     if table.empty:
         console.print("No finished runs yet. Start one: python -m ispbench model=metaisp data=mini")
     for (protocol, rules), rows in table.groupby(["protocol", "rules"], sort=False):
@@ -110,7 +110,11 @@ def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
         )
         for name in ("model", "variant", "seed", "steps"):
             shown.add_column(
-                name, justify="left" if name in ("model", "variant") else "right", no_wrap=name != "variant"
+                name,
+                justify="left" if name in ("model", "variant") else "right",
+                no_wrap=name != "variant",
+                overflow="fold",
+                min_width=26 if name == "variant" and rows["variant"].any() else None,
             )
         for name in ("PSNR ↑", "SSIM ↑", "LPIPS ↓", "params", "GMACs", "ms", "images"):
             shown.add_column(name, justify="right", no_wrap=True)
