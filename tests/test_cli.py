@@ -24,7 +24,7 @@ def record(folder):
 
 
 def run_folder(folder):
-    (path,) = (folder / "outputs").glob("*/*")
+    (path,) = (folder / "outputs").glob("2*/*")
     return path
 
 

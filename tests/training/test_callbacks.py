@@ -77,7 +77,7 @@ def test_ctrl_c_ends_the_training_between_two_steps(interrupts):
 
 def test_a_second_ctrl_c_acts_at_once(interrupts):
     stop = StopBetweenSteps()
-    stop.on_fit_start(None, None)
+    stop.on_train_start(None, None)
     os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)

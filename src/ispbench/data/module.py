@@ -143,6 +143,20 @@ class PairedDataModule(pl.LightningDataModule):
         """A hash of the pairs of all splits."""
         return "-".join(self.source(split).fingerprint[:8] for split in SPLITS)
 
+    def share(self, world_size: int, accumulated: int) -> int:
+        """What one device loads at once of the batch that an optimizer step sees.
+
+        Raises:
+            UserError: if the batch does not divide.
+        """
+        parts = world_size * accumulated
+        if self.batch_size % parts:
+            raise UserError(
+                f"data.batch_size={self.batch_size} is what one optimizer step sees and does not divide among "
+                f"{world_size} device(s) and {accumulated} accumulated batch(es); choose a multiple of {parts}."
+            )
+        return self.batch_size // parts
+
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented patches, from where an interrupted training broke off."""
         source, trainer = self.source("train"), self.trainer
@@ -150,7 +164,7 @@ class PairedDataModule(pl.LightningDataModule):
         rank, world_size, epoch = 0, 1, 0
         if trainer is not None:
             rank, world_size, epoch = trainer.global_rank, trainer.world_size, trainer.current_epoch
-            share = _share(self.batch_size, world_size, trainer.accumulate_grad_batches)
+            share = self.share(world_size, trainer.accumulate_grad_batches)
             done = trainer.fit_loop.epoch_loop.batch_progress.current.completed * share
         if len(source) < self.batch_size:
             raise UserError(
@@ -198,14 +212,3 @@ class PairedDataModule(pl.LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),  # a loader draws nothing of the training's random state
             **options,
         )
-
-
-def _share(batch_size: int, world_size: int, accumulated: int) -> int:
-    """What one device loads at once of the batch that an optimizer step sees."""
-    parts = world_size * accumulated
-    if batch_size % parts:
-        raise UserError(
-            f"data.batch_size={batch_size} is what one optimizer step sees and does not divide among {world_size} "
-            f"device(s) and {accumulated} accumulated batch(es); choose a multiple of {parts}."
-        )
-    return batch_size // parts

@@ -1,6 +1,7 @@
 """One run from its configuration to its record: train, test, write down."""
 
 import logging
+import shutil
 import sys
 import time
 import traceback
@@ -55,12 +56,14 @@ def run(config: DictConfig) -> float | None:
     cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
     if earlier := cell.done(config.overwrite):
         _tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
+        _discard(parts.folder)
         score: float | None = earlier["training"].get("val_psnr")
         return score
     claim = cell.claim() if _is_first_process() else nullcontext(True)
     with signals.polite_termination(), claim as free:
         if not free:
             _tell(parts.record, "another process is at work on it.")
+            _discard(parts.folder)
             return None
         return _carry_out(parts, cell)
 
@@ -151,6 +154,7 @@ class _Run:
             self.resume = newest_checkpoint(Path(resume))
             return
         if (unfinished := cell.unfinished()) and (checkpoint := newest_checkpoint(unfinished[1], required=False)):
+            _discard(self.folder)
             self.record.id, self.config.paths.run = unfinished[0], str(unfinished[1])
             earlier = next((record for record in cell.records() if record["id"] == self.record.id), {})
             self.record.training["wall_time_s"] = earlier.get("training", {}).get("wall_time_s", 0)
@@ -190,12 +194,15 @@ class _Run:
             raise UserError(
                 "No average is kept of weights divided among devices; set callbacks.ema=null or trainer=ddp."
             )
-        self.trainer = instantiate(
+        trainer: pl.Trainer = instantiate(
             options,
             callbacks=[*callbacks, *self.measures],
             logger=(_some(config.logger) if self.train else []) or False,
             default_root_dir=str(self.folder),
         )
+        if self.train:
+            self.data.share(trainer.world_size, trainer.accumulate_grad_batches)
+        self.trainer = trainer
 
     def execute(self) -> float | None:
         best = self._fit() if self.train else None
@@ -284,6 +291,12 @@ def _quieten() -> None:
 def _is_first_process() -> bool:
     """Whether this is the process that writes, of those that share a training."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def _discard(folder: Path) -> None:
+    """Removes the folder that Hydra made for a run which needs none of its own."""
+    if _is_first_process() and {path.name for path in folder.iterdir()} <= {".hydra", "ispbench.log"}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tell(record: Record, what: str) -> None:
