@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
@@ -30,6 +29,9 @@ VERBS = MappingProxyType(
         "sync": ("ispbench.training.sync", "upload the W&B runs that were made offline"),
     }
 )
+
+# What joblib, submitit and Ray raise when a process of theirs is gone.
+_WORKER_DEATHS = ("TerminatedWorkerError", "UncompletedJobError", "WorkerCrashedError")
 
 
 def main() -> None:
@@ -118,10 +120,6 @@ def _guarded(action: Callable[[], None]) -> int:
     except KeyboardInterrupt as stop:
         what, status = ("Ended by SIGTERM", 143) if isinstance(stop, Terminated) else ("Interrupted", 130)
         return _complain(f"{what}. The same command goes on where this one stopped.", status)
-    except BrokenProcessPool:
-        return _complain(
-            "A worker process of the grid died, killed or out of memory. The same command goes on where it stopped."
-        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -133,6 +131,10 @@ def _guarded(action: Callable[[], None]) -> int:
             if isinstance(error.__cause__, UserError):
                 return _complain(str(error.__cause__))
             raise
+        if type(error).__name__ in _WORKER_DEATHS:
+            return _complain(
+                "A worker process of the grid died, killed or out of memory. The same command goes on where it stopped."
+            )
         if isinstance(error, RuntimeError) and "srun" in str(error):
             return _complain("launcher=submitit_slurm found no srun; start it where Slurm is, or try submitit_local.")
         if not isinstance(error, HydraException | OmegaConfBaseException):

@@ -1,11 +1,8 @@
 """One run from its configuration to its record: train, test, write down."""
 
-import logging
 import shutil
-import sys
 import time
 import traceback
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 
 from ispbench.checkpoints import load_weights, newest_checkpoint
 from ispbench.data.module import PairedDataModule
@@ -26,9 +21,10 @@ from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
 from ispbench.protocol.base import full_name
 from ispbench.results.cells import Cell, key
-from ispbench.results.record import Record, hash_file, write_atomically
+from ispbench.results.record import hash_file, write_atomically
 from ispbench.training import signals
 from ispbench.training.callbacks import EMA, Checkpoints, draw_curves, keep_log
+from ispbench.training.console import is_first_process, quieten, report, tell
 from ispbench.training.identity import evaluation, new_record
 from ispbench.training.module import ISPModule
 from ispbench.training.tracking import finish
@@ -50,19 +46,19 @@ def run(config: DictConfig) -> float | None:
         UserError: for what the user can mend.
         KeyboardInterrupt: if the user or SIGTERM stopped the run; its record and checkpoint are written.
     """
-    _quieten()
+    quieten()
     parts = _Run(config)
     parts.open()
     cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
     if earlier := cell.done(config.overwrite):
-        _tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
+        tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
         _discard(parts.folder)
         score: float | None = earlier["training"].get("val_psnr")
         return score
-    claim = cell.claim() if _is_first_process() else nullcontext(True)
+    claim = cell.claim() if is_first_process() else nullcontext(True)
     with signals.polite_termination(), claim as free:
         if not free:
-            _tell(parts.record, "another process is at work on it.")
+            tell(parts.record, "another process is at work on it.")
             _discard(parts.folder)
             return None
         return _carry_out(parts, cell)
@@ -73,7 +69,7 @@ def _carry_out(parts: "_Run", cell: Cell) -> float | None:
     try:
         parts.find_checkpoint(cell)
         parts.build()
-        if _is_first_process():
+        if is_first_process():
             write_atomically(parts.folder / "config.yaml", OmegaConf.to_yaml(parts.config, resolve=True))
             record.save(parts.results)
             cell.begin(record.id, parts.folder)
@@ -89,7 +85,7 @@ def _carry_out(parts: "_Run", cell: Cell) -> float | None:
         raise
     finally:
         # A mistake in a single configuration is no run; a grid keeps account of all its cells.
-        if _is_first_process() and (parts.trainer is not None or HydraConfig.get().mode == RunMode.MULTIRUN):
+        if is_first_process() and (parts.trainer is not None or HydraConfig.get().mode == RunMode.MULTIRUN):
             record.data["skipped"] = sum(parts.data.skipped.values())
             seconds = record.training.get("wall_time_s", 0) + time.perf_counter() - started
             record.training |= {"wall_time_s": round(seconds, 1), "steps": parts.step}
@@ -99,8 +95,8 @@ def _carry_out(parts: "_Run", cell: Cell) -> float | None:
             if record.status == "finished":
                 cell.finish(record.id)
             finish(parts.loggers, record.status, {**record.metrics, **record.complexity})
-    if _is_first_process():
-        _report(record, path, parts.folder)
+    if is_first_process():
+        report(record, path, parts.folder)
     return best
 
 
@@ -159,7 +155,7 @@ class _Run:
             earlier = next((record for record in cell.records() if record["id"] == self.record.id), {})
             self.record.training["wall_time_s"] = earlier.get("training", {}).get("wall_time_s", 0)
             self.resume = checkpoint
-            _tell(self.record, f"goes on from {checkpoint}; resume=never begins afresh.")
+            tell(self.record, f"goes on from {checkpoint}; resume=never begins afresh.")
 
     def build(self) -> None:
         config, record = self.config, self.record
@@ -215,7 +211,7 @@ class _Run:
         identity = {"config_hash": self.record.config_hash, "commit": self.record.git.get("commit")}
         for logger in self.loggers:
             logger.log_hyperparams({**self.record.config, **identity})
-        if _is_first_process():
+        if is_first_process():
             keep_log(self.folder)
         try:
             self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.resume, weights_only=False)
@@ -223,7 +219,7 @@ class _Run:
             raise signals.interruption(stop) from stop
         finally:
             self._steps = self.trainer.global_step
-            if _is_first_process():
+            if is_first_process():
                 draw_curves(self.folder)
         checkpoints = self.trainer.checkpoint_callback
         if not isinstance(checkpoints, Checkpoints) or not checkpoints.best_model_path:
@@ -272,48 +268,7 @@ def _some(group: DictConfig | None, without: tuple[str, ...] = ()) -> list[Any]:
     return [instantiate(member) for name, member in (group or {}).items() if member is not None and name not in without]
 
 
-def _quieten() -> None:
-    """Leaves out advice of libraries that has no meaning for the user of a configured run."""
-    for message in (
-        ".*does not have many workers.*",
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*number of training batches.*smaller than the logging interval.*",
-        ".*Found .* module\\(s\\) in eval mode.*",
-        ".*The `srun` command is available.*",
-        ".*Experiment logs directory .* exists and is not empty.*",
-        ".*You're resuming from a checkpoint that ended before the epoch ended.*",  # data/sampler.py goes on there
-    ):
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-
-
-def _is_first_process() -> bool:
-    """Whether this is the process that writes, of those that share a training."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
 def _discard(folder: Path) -> None:
     """Removes the folder that Hydra made for a run which needs none of its own."""
-    if _is_first_process() and {path.name for path in folder.iterdir()} <= {".hydra", "ispbench.log"}:
+    if is_first_process() and {path.name for path in folder.iterdir()} <= {".hydra", "ispbench.log"}:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _tell(record: Record, what: str) -> None:
-    """A line about the cell as a whole."""
-    if _is_first_process():
-        print(
-            f"ispbench: {record.model} {record.variant} seed {record.seed} on {record.dataset}: {what}", file=sys.stderr
-        )
-
-
-def _report(record: Record, path: Path, folder: Path) -> None:
-    console = Console()
-    scores = "  ".join(
-        f"{name} {value:.4g}" for name, value in record.metrics.items() if name in ("psnr", "ssim", "lpips")
-    )
-    console.print(
-        f"[bold]{record.model}[/] {record.variant} on {record.protocol}: {scores or 'not tested'}",
-        highlight=False,
-    )
-    console.print(f"record {path}\nfolder {folder}", highlight=False, soft_wrap=True)
