@@ -8,11 +8,8 @@ import pytest
 from ispbench.cli import main
 from tests.conftest import TINY_RUN, ispbench
 
-pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-
 GRID = [
     "ablation=bases",
-    "launcher=joblib",
     "model.width=8",
     "model.basis_dim=8",
     *TINY_RUN,
