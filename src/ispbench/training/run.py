@@ -50,17 +50,17 @@ def run(config: DictConfig) -> float | None:
     parts = _Run(config)
     parts.open()
     cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
-    if earlier := cell.done(config.overwrite):
-        tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
-        _discard(parts.folder)
-        score: float | None = earlier["training"].get("val_psnr")
-        return score
     claim = cell.claim() if is_first_process() else nullcontext(True)
     with signals.polite_termination(), claim as free:
         if not free:
             tell(parts.record, "another process is at work on it.")
             _discard(parts.folder)
             return None
+        if earlier := cell.done(config.overwrite):
+            tell(parts.record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always runs it again.")
+            _discard(parts.folder)
+            score: float | None = earlier["training"].get("val_psnr")
+            return score
         return _carry_out(parts, cell)
 
 
