@@ -16,13 +16,13 @@ import skimage.data
 import torch
 from numpy.typing import NDArray
 
-from ispbench.data.module import PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import Pair
 from ispbench.metrics.quality import psnr, ssim
-from ispbench.protocol.aligned import AlignedToRaw
-from ispbench.protocol.flow import DIS
-from ispbench.protocol.mapping import FittedGCM
-from ispbench.protocol.picture import draw
+from ispbench.protocols.aligned import AlignedToRaw
+from ispbench.protocols.alignment_figure import draw
+from ispbench.protocols.flow import DIS
+from ispbench.protocols.mapping import FittedGCM
 from ispbench.raw.simulate import expose, sample_capture, unprocess
 
 SIZE, WHITE = 384, 1023

@@ -29,9 +29,9 @@ from rich.progress import track
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
-from ispbench.data.folder import FolderData
-from ispbench.data.mini import read_photo
-from ispbench.data.module import PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.datasets.folder import FolderData
+from ispbench.data.datasets.mini import read_photo
 from ispbench.data.pairs import PairDataset
 from ispbench.raw.simulate import expose, sample_capture, unprocess
 

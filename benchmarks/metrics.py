@@ -17,7 +17,7 @@ import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ispbench.metrics.colour import ciede2000
+from ispbench.metrics.color import ciede2000
 from ispbench.metrics.quality import ms_ssim, psnr, psnr_channel, psnr_luminance, quantise, ssim, ssim_sample
 from ispbench.metrics.scores import score_each
 

@@ -75,7 +75,7 @@ def test_a_typo_is_answered_with_the_valid_names(override, message):
 def test_composing_and_help_import_neither_torch_nor_lightning():
     program = (
         "import sys; from ispbench.config import compose;"
-        "from ispbench.help import help_text; from ispbench.cli import VERBS;"
+        "from ispbench.cli.help import help_text; from ispbench.cli.main import VERBS;"
         "compose(['model=metaisp']); help_text(VERBS);"
         "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'pytorch_lightning', 'cv2', 'pandas')])"
     )

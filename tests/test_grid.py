@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ispbench.cli import main
+from ispbench.cli.main import main
 from tests.conftest import TINY_RUN, ispbench
 
 GRID = [

@@ -1,6 +1,6 @@
 """``python -m ispbench``."""
 
-from ispbench.cli import main
+from ispbench.cli.main import main
 
 if __name__ == "__main__":
     main()

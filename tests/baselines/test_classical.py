@@ -5,7 +5,7 @@ import torch
 from ispbench.baselines.classical import demosaic
 from ispbench.baselines.classical.demosaic import demosaicer
 from ispbench.errors import UserError
-from ispbench.metrics.complexity import complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
 

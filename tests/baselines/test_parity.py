@@ -8,7 +8,7 @@ import torch
 
 from ispbench.checkpoints import load_official
 from ispbench.errors import UserError
-from ispbench.parity.table import compare, main
+from ispbench.parity.compare import compare, main
 from ispbench.parity.vectors import SAMPLES, load_vectors, reduce
 
 VECTORS = load_vectors()

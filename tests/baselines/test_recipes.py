@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from ispbench import cli
 from ispbench.checkpoints import load_weights
 from ispbench.config import choices, compose, config_folder
-from ispbench.metrics.complexity import complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from tests.conftest import TINY_METAISP, TINY_RUN
 

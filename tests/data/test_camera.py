@@ -7,9 +7,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from ispbench.config import compose
-from ispbench.data.camera import split_files
+from ispbench.data.datasets.camera import split_files
 from ispbench.errors import UserError
-from ispbench.raw.camera import read_camera
+from ispbench.raw.camera_file import read_camera
 from ispbench.raw.camera_targets import libraw_rendering
 from tests.conftest import TINY_METAISP, ispbench
 from tests.raw.dng import GRBG, RGGB, XTRANS, write_dng
@@ -82,7 +82,7 @@ def test_split_folders_are_used(root):
 
 
 def test_files_are_developed_once_and_again_when_they_change(root, tmp_path, rng, monkeypatch):
-    import ispbench.data.camera as module
+    import ispbench.data.datasets.camera as module
 
     developed = []
     monkeypatch.setattr(module, "read_camera", lambda path: developed.append(path.name) or read_camera(path))
@@ -97,7 +97,7 @@ def test_files_are_developed_once_and_again_when_they_change(root, tmp_path, rng
 
 
 def test_an_interrupted_development_keeps_what_is_done(root, tmp_path, monkeypatch):
-    import ispbench.data.camera as module
+    import ispbench.data.datasets.camera as module
 
     done = []
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ispbench.data.images import read_mosaic, read_srgb, stored_bits
-from ispbench.data.strings import Strings
+from ispbench.data.image_files import read_mosaic, read_srgb, stored_bits
+from ispbench.data.name_list import Strings
 from ispbench.errors import UserError
 
 

@@ -3,7 +3,7 @@ import pytest
 from hydra.utils import instantiate
 
 from ispbench.config import compose
-from ispbench.data.mini import PHOTOS, read_photo
+from ispbench.data.datasets.mini import PHOTOS, read_photo
 from ispbench.errors import UserError
 from tests.conftest import TINY_DATA
 
@@ -60,7 +60,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ispbench.data.mini.expose", fail)
+    monkeypatch.setattr("ispbench.data.datasets.mini.expose", fail)
     with pytest.raises(KeyboardInterrupt):
         mini(f"data.cache={tmp_path}")
     assert not list((tmp_path / "mini-v1").iterdir())

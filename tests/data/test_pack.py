@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ispbench.data import pack
-from ispbench.data.pack import PackedSource, build_pack, is_current, open_pack
+from ispbench.data import packing as pack
+from ispbench.data.packing import PackedSource, build_pack, is_current, open_pack
 from ispbench.errors import UserError
 from tests.data.test_folder import folder_data, write_pair
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ispbench.data.judge import Evidence, judge
-from ispbench.data.plausibility import (
+from ispbench.data.validation.diagnose import Evidence, judge
+from ispbench.data.validation.plausibility import (
     colour_agreement,
     correlation,
     grey_world,

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ispbench.data.mini import read_photo
+from ispbench.data.datasets.mini import read_photo
 from ispbench.raw.simulate import Capture, expose, unprocess
 
 SIZE = 64

@@ -7,7 +7,7 @@ import torch
 
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, QualityCallback
 from ispbench.metrics.quality import psnr, quantise
-from ispbench.protocol.base import OriginalGT, Reference
+from ispbench.protocols.base import OriginalGT, Reference
 from tests.metrics.toy import Toy, ToyData, images_of
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ispbench.errors import UserError
-from ispbench.metrics.complexity import complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.models.ensemble import Evaluation, ModelMean, SelfEnsemble
 from ispbench.models.interface import ISPModel

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from ispbench.errors import UserError
-from ispbench.metrics.complexity import complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
 from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve

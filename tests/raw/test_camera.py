@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ispbench.errors import UserError
-from ispbench.raw.camera import SUFFIXES, read_camera
+from ispbench.raw.camera_file import SUFFIXES, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 from tests.raw.dng import BGGR, GBRG, GRBG, MATRIX, NEUTRAL, RGGB, XTRANS, write_dng
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from ispbench.errors import UserError
+from ispbench.files import write_atomically
 from ispbench.results.leaderboard import COLUMNS, leaderboard, main, print_tables
-from ispbench.results.record import Record, load_records, write_atomically
+from ispbench.results.record import Record, load_records
 
 
 def make(identity, **fields):

@@ -7,7 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from ispbench.training.callbacks import EMA, StopBetweenSteps
+from ispbench.training.callbacks.ema import EMA
+from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
 from tests.training.toys import Toy, ToyData, toy_loss, toy_trainer
 

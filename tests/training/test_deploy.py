@@ -6,7 +6,7 @@ import torch
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.ensemble import SelfEnsemble
-from ispbench.training.deploy import Deploy
+from ispbench.training.callbacks.deploy import Deploy
 from tests.training.toys import Toy
 
 

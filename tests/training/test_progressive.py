@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ispbench.errors import UserError
-from ispbench.training.callbacks import Checkpoints
+from ispbench.training.callbacks.checkpoints import Checkpoints
+from ispbench.training.callbacks.progressive import ProgressiveLevels, stage_ends
 from ispbench.training.module import ISPModule
-from ispbench.training.progressive import ProgressiveLevels, stage_ends
 from tests.training.toys import Toy, ToyData, toy_loss, toy_trainer
 
 WEIGHTS = [{"mse": 1.0}, {"l1": 1.0}, {"l1": 1.0, "mse": 1.0}]

@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from ispbench.checkpoints import newest_checkpoint
-from ispbench.data.mini import MiniData
+from ispbench.data.datasets.mini import MiniData
 from ispbench.errors import UserError
-from ispbench.training.callbacks import EMA, Checkpoints, StopBetweenSteps, draw_curves, keep_log
+from ispbench.training.callbacks.checkpoints import Checkpoints
+from ispbench.training.callbacks.curves import draw_curves, keep_log
+from ispbench.training.callbacks.ema import EMA
+from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
 from ispbench.training.signals import Terminated, interruption, polite_termination
 from tests.training.toys import Toy, toy_loss, toy_trainer

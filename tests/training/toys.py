@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from ispbench.losses.terms import WeightedSum
 from ispbench.models.interface import ISPModel
-from ispbench.training.losses import WeightedSum
 
 L1 = {"l1": {"_target_": "torch.nn.L1Loss"}, "mse": {"_target_": "torch.nn.MSELoss"}}
 

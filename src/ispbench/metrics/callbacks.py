@@ -13,13 +13,13 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ispbench.errors import UserError
+from ispbench.evaluation.complexity import SIZES, complexity
+from ispbench.evaluation.latency import latency
 from ispbench.metrics.backbones import WeightsUnavailableError
-from ispbench.metrics.complexity import SIZES, complexity
-from ispbench.metrics.latency import latency
 from ispbench.metrics.quality import LPIPS, quantise
 from ispbench.metrics.scores import SCORES, ImageScores, choose, score_each
-from ispbench.protocol.aligned import AlignedToOutput, AlignedToRaw
-from ispbench.protocol.base import OriginalGT
+from ispbench.protocols.aligned import AlignedToOutput, AlignedToRaw
+from ispbench.protocols.base import OriginalGT
 
 _LPIPS_NAMES = {"alex": "lpips", "vgg": "lpips_vgg"}
 

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from ispbench.errors import UserError
-from ispbench.metrics.colour import ciede2000
+from ispbench.metrics.color import ciede2000
 from ispbench.metrics.quality import ms_ssim, psnr, psnr_channel, psnr_luminance, quantise, ssim, ssim_sample
 
 Function = Callable[[Tensor, Tensor, Tensor | None], Tensor]

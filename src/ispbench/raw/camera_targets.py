@@ -13,7 +13,7 @@ import rawpy
 from numpy.typing import NDArray
 
 from ispbench.errors import UserError
-from ispbench.raw.camera import CameraFile, opened
+from ispbench.raw.camera_file import CameraFile, opened
 
 _SRGB_CURVE = (2.4, 12.92)  # exponent and slope of the linear toe
 _BORDER = 0.05  # share of height and width that a camera may cut off for its JPEG

@@ -13,7 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ispbench.errors import UserError
-from ispbench.results.record import RULES, hash_config, load_records, write_atomically
+from ispbench.files import write_atomically
+from ispbench.results.record import RULES, hash_config, load_records
 
 OVERWRITE = ("only-missing", "never", "always")
 

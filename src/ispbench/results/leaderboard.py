@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ispbench.errors import UserError
-from ispbench.results.record import load_records, write_atomically
+from ispbench.files import write_atomically
+from ispbench.results.record import load_records
 
 # Column of the CSV: where it stands in a record.
 COLUMNS = {

@@ -7,9 +7,7 @@ import datetime
 import hashlib
 import json
 import math
-import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +16,7 @@ from typing import Any
 
 import ispbench
 from ispbench.errors import UserError
+from ispbench.files import write_atomically
 
 SCHEMA = 1
 RULES = "0.1"  # version of the measuring rules; rows compare only within one Major.Minor
@@ -115,40 +114,9 @@ def load_records(folder: Path) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: (record["date"], record["id"]))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file by way of a temporary one beside it.
-
-    Raises:
-        UserError: if the place cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}); free some space or set paths.results."
-        ) from error
-
-
 def hash_config(config: Mapping[str, Any]) -> str:
     """A hash of a resolved configuration."""
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def hash_file(path: Path) -> str:
-    """A hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _finite(value: Any) -> Any:

@@ -24,7 +24,7 @@ def search_grid(sweep: Sweep, seed: int, count: int) -> list[Outcome]:
     """All combinations in one Hydra multirun, so that launchers work."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from ispbench.cli import train
+    from ispbench.cli.main import train
 
     overrides = sweep.grid()
     varied = [item for item in OverridesParser.create().parse_overrides(overrides[1:]) if item.is_sweep_override()]
@@ -51,7 +51,7 @@ def attempt(sweep: Sweep, values: Mapping[str, Any], title: str) -> Outcome:
     """Makes one run; if it fails, that is told and the next can go on."""
     from rich.console import Console
 
-    from ispbench.cli import train
+    from ispbench.cli.main import train
 
     overrides = sweep.run(values)
     console = Console()

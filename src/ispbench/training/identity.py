@@ -6,8 +6,9 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from ispbench.files import hash_file
 from ispbench.models.ensemble import Evaluation
-from ispbench.results.record import Record, hash_file
+from ispbench.results.record import Record
 
 # What of a configuration decides the numbers; the rest is where things lie and how they are shown.
 _RECIPE = (

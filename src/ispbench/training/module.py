@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ispbench.errors import UserError
+from ispbench.losses.terms import WeightedSum
 from ispbench.models.interface import ISPModel
-from ispbench.training.losses import WeightedSum
 from ispbench.training.schedules import advance
 
 

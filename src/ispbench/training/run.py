@@ -14,20 +14,22 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ispbench.checkpoints import load_weights, newest_checkpoint
-from ispbench.data.module import PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
+from ispbench.files import hash_file, write_atomically
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, MetricCallback, QualityCallback
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
-from ispbench.protocol.base import full_name
+from ispbench.protocols.base import full_name
 from ispbench.results.cells import Cell, key
-from ispbench.results.record import hash_file, write_atomically
 from ispbench.training import signals
-from ispbench.training.callbacks import EMA, Checkpoints, draw_curves, keep_log
+from ispbench.training.callbacks.checkpoints import Checkpoints
+from ispbench.training.callbacks.curves import draw_curves, keep_log
+from ispbench.training.callbacks.ema import EMA
 from ispbench.training.console import is_first_process, quieten, report, tell
 from ispbench.training.identity import evaluation, new_record
+from ispbench.training.loggers import finish
 from ispbench.training.module import ISPModule
-from ispbench.training.tracking import finish
 
 
 def run(config: DictConfig) -> float | None:

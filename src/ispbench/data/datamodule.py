@@ -1,0 +1,214 @@
+"""The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
+
+import sys
+from abc import abstractmethod
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, DistributedSampler
+
+from ispbench.data.cache import cache_folder
+from ispbench.data.datasets.layout import Offence
+from ispbench.data.packing import open_pack, pack_path
+from ispbench.data.pairs import PairDataset, PairSource
+from ispbench.data.sampler import TrainingSampler
+from ispbench.errors import UserError
+from ispbench.raw.levels import subtract_black
+
+SPLITS = ("train", "val", "test")
+
+
+class PairedDataModule(pl.LightningDataModule):
+    """Feeds any dataset of RAW and sRGB pairs.
+
+    A batch holds ``raw`` (N, 4, h, w), canonical packed RAW; ``target`` (N, 3, 2h, 2w), sRGB in [0, 1]; ``index`` and
+    ``name`` of each pair. Both images travel to the device as stored (uint16, uint8) and are scaled there.
+
+    Args:
+        version: Name and version of the dataset with its splits, such as ``zrr-v1``: the first part of a protocol.
+        black_level: Of the sensor, in DN.
+        white_level: Of the sensor, in DN.
+        crop: Side of the training patches, even; null for whole images.
+        augment: Whether training patches are flipped and turned.
+        batch_size: Of training: what one optimizer step sees, divided among devices and accumulated batches, so that
+            learning rate and schedule hold on any number of devices.
+        eval_batch_size: Of validation and test; 1 where images differ in size.
+        num_workers: Processes that load, on each device.
+        max_steps: The training budget recommended for this dataset; ``trainer.max_steps`` reads it.
+        val_every: Batches between validations; ``trainer.val_check_interval`` reads it.
+        seed: Of the run: decides order, patches and turns.
+        simulated: Whether the RAW is computed from photos; results are labelled so.
+        target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
+            as their authors give them, ``own-split`` if the split is ours.
+        on_error: What happens to a file that cannot be read in training: ``raise`` ends the run and names it, ``skip``
+            takes the next pair and counts it in `skipped`. Validation and test always raise.
+        pack: Whether a packed copy of the decoded pairs is used: ``auto`` if there is one (``ispbench data pack``),
+            ``always`` makes it, ``never`` reads the files. An outdated copy is made anew.
+        cache: Folder of packed copies; null for the user's cache folder.
+
+    Attributes:
+        skipped: Why pairs were left out of training, and how often.
+        notes: What the record of a run should say about the data.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        black_level: float,
+        white_level: float,
+        crop: int | None,
+        augment: bool,
+        batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        max_steps: int,
+        val_every: int,
+        seed: int,
+        simulated: bool = False,
+        target_set: str = "original-gt",
+        on_error: str = "raise",
+        pack: str = "auto",
+        cache: str | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value, valid in (
+            ("on_error", on_error, ("raise", "skip")),
+            ("pack", pack, ("auto", "always", "never")),
+        ):
+            if value not in valid:
+                raise UserError(f"data.{key}={value} is unknown; choose one of {', '.join(valid)}.")
+        if crop is not None and (crop < 2 or crop % 2):
+            raise UserError(f"data.crop is an even number of pixels, not {crop}.")
+        if batch_size < 1 or eval_batch_size < 1:
+            raise UserError("data.batch_size and data.eval_batch_size are at least 1.")
+        if not 0 <= black_level < white_level:
+            raise UserError(f"data.black_level={black_level} must lie below data.white_level={white_level}.")
+        self.version = version
+        self.black_level = black_level
+        self.white_level = white_level
+        self.crop = crop
+        self.augment = augment
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.max_steps = max_steps
+        self.val_every = val_every
+        self.seed = seed
+        self.simulated = simulated
+        self.target_set = target_set
+        self.on_error = on_error
+        self.pack = pack
+        self.cache = cache
+        self.skipped: Counter[str] = Counter()
+        self.notes: dict[str, str] = {}
+        self._sources: dict[str, PairSource] = {}
+
+    @property
+    def protocol(self) -> str:
+        """What the scores are of and against, such as ``zrr-v1/original-gt``."""
+        return f"{self.version}/{self.target_set}"
+
+    @abstractmethod
+    def open(self, split: str) -> PairSource:
+        """The pairs of ``train``, ``val`` or ``test``.
+
+        Raises:
+            UserError: if they are missing or malformed.
+        """
+
+    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+        """The pairs of all splits as far as they can be found, and what is wrong with the rest, for a check."""
+        return {split: self.open(split) for split in SPLITS}, []
+
+    def source(self, split: str) -> PairSource:
+        """The pairs of a split, opened once: from its packed copy, if there is one and it is wanted."""
+        if split not in self._sources:
+            source = self.open(split)
+            if self.pack != "never":
+                skip = self.on_error == "skip" and split == "train"
+                source = open_pack(source, self.pack_path(split), build=self.pack == "always", skip=skip)
+            self._sources[split] = source
+        return self._sources[split]
+
+    def pack_path(self, split: str) -> Path:
+        """Where the packed copy of a split lies or would lie."""
+        place = str(Path(str(getattr(self, "root", None) or "")).resolve())
+        return pack_path(cache_folder(self.cache), self.version, place, split)
+
+    def fingerprint(self) -> str:
+        """A hash of the pairs of all splits."""
+        return "-".join(self.source(split).fingerprint[:8] for split in SPLITS)
+
+    def share(self, world_size: int, accumulated: int) -> int:
+        """What one device loads at once of the batch that an optimizer step sees.
+
+        Raises:
+            UserError: if the batch does not divide.
+        """
+        parts = world_size * accumulated
+        if self.batch_size % parts:
+            raise UserError(
+                f"data.batch_size={self.batch_size} is what one optimizer step sees and does not divide among "
+                f"{world_size} device(s) and {accumulated} accumulated batch(es); choose a multiple of {parts}."
+            )
+        return self.batch_size // parts
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled, augmented patches, from where an interrupted training broke off."""
+        source, trainer = self.source("train"), self.trainer
+        share, done = self.batch_size, 0
+        rank, world_size, epoch = 0, 1, 0
+        if trainer is not None:
+            rank, world_size, epoch = trainer.global_rank, trainer.world_size, trainer.current_epoch
+            share = self.share(world_size, trainer.accumulate_grad_batches)
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.completed * share
+        if len(source) < self.batch_size:
+            raise UserError(
+                f"The training split has {len(source)} pairs, fewer than one batch of {self.batch_size}; lower "
+                "data.batch_size."
+            )
+        sampler = TrainingSampler(len(source), self.seed, rank, world_size, epoch, done)
+        dataset = PairDataset(source, self.crop, self.augment, self.seed, skip=self.on_error == "skip")
+        return self._loader(dataset, batch_size=share, sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Whole images, in order."""
+        return self._whole_images("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Whole images, in order."""
+        return self._whole_images("test")
+
+    def _whole_images(self, split: str) -> DataLoader:
+        dataset, trainer = PairDataset(self.source(split)), self.trainer
+        sampler: DistributedSampler | None = None
+        if trainer is not None and trainer.world_size > 1:
+            sampler = DistributedSampler(dataset, trainer.world_size, trainer.global_rank, shuffle=False)
+        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=sampler)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Counts what was skipped for a batch."""
+        for line in filter(None, "\n".join(batch.pop("skipped", ())).splitlines()):
+            if line not in self.skipped:
+                print(f"ispbench: skipped a pair (data.on_error=skip): {line}", file=sys.stderr)
+            self.skipped[line] += 1
+        return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Scales a batch on its device: RAW to the canonical scale, the target to [0, 1]."""
+        raw = subtract_black(batch["raw"].float(), self.black_level, self.white_level)
+        return {**batch, "raw": raw, "target": batch["target"].float().div_(255)}
+
+    def _loader(self, dataset: PairDataset, **options: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),  # a loader draws nothing of the training's random state
+            **options,
+        )

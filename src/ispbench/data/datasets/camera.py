@@ -1,0 +1,274 @@
+"""Pairs from camera files: tiles of the bare sensor, and of LibRaw's rendering or the camera's own JPEG as target.
+
+Every file is developed once into the cache (5 bytes a pixel) and then read through a memory map. Its levels are mapped
+to one scale of sensor numbers for the whole dataset, so that files of different cameras can be mixed.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ispbench.data.cache import build_once, cache_folder
+from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.pairs import Pair
+from ispbench.errors import UserError
+from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
+from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
+
+VERSION = "camera-v1"
+_BYTES_A_PIXEL = 5  # 2 of the mosaic, 3 of the target
+
+
+def _with_rendering(camera: CameraFile) -> tuple[CameraFile, NDArray[np.uint8]]:
+    return camera, libraw_rendering(camera)
+
+
+TARGETS: dict[str, Callable[[CameraFile], tuple[CameraFile, NDArray[np.uint8]]]] = {
+    "libraw": _with_rendering,
+    "embedded": camera_jpeg,
+}
+
+
+@dataclass(frozen=True)
+class Developed:
+    """One camera file in the cache.
+
+    Attributes:
+        name: Path relative to the dataset's folder.
+        folder: Holds ``raw.npy`` (H, W), ``target.npy`` (H, W, 3) and ``about.json``.
+    """
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Size, levels, white balance, matrix and what was assumed."""
+        return json.loads((self.folder / "about.json").read_text())
+
+    def window(self, top: int, left: int, size: int) -> Pair:
+        """A square of mosaic and target at an even offset."""
+        part = (slice(top, top + size), slice(left, left + size))
+        raw, target = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("raw", "target"))
+        return np.array(raw[part]), np.array(target[part])
+
+
+class CameraSource:
+    """The tiles of some camera files, row by row, without overlap; what is left over at the borders is not used.
+
+    Args:
+        files: The files.
+        tile: Side of the tiles in pixels, even.
+    """
+
+    def __init__(self, files: Sequence[Developed], tile: int) -> None:
+        self._tile = tile
+        self._tiles = [
+            (file, top, left)
+            for file in files
+            for top in range(0, file.about["height"] - tile + 1, tile)
+            for left in range(0, file.about["width"] - tile + 1, tile)
+        ]
+        self.names = [f"{file.name}@{top}-{left}" for file, top, left in self._tiles]
+        listing = "".join(f"{file.name} {file.about['sha256']} {file.about['libraw']}\n" for file in files)
+        self.fingerprint = hashlib.sha256(f"{tile}\n{listing}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._tiles)
+
+    def read(self, index: int) -> Pair:
+        """The RGGB mosaic on the dataset's scale, shape (tile, tile), and the sRGB target, shape (tile, tile, 3)."""
+        file, top, left = self._tiles[index]
+        return file.window(top, left, self._tile)
+
+
+class CameraData(PairedDataModule):
+    """A folder of camera files, of one camera or of many.
+
+    Splits are made of whole files, never of tiles of one photo: the files of ``root/train``, ``root/val`` and
+    ``root/test``; what has no such folder is held out of the rest by a hash of the names. The version names the target:
+    ``camera-v1-libraw`` or ``camera-v1-embedded``.
+
+    Args:
+        root: The folder; its subfolders are searched too.
+        target: ``libraw`` for LibRaw's rendering, ``embedded`` for the JPEG that the camera made, if it has full size.
+        tile: Side of the tiles in pixels, even.
+        val_fraction: Share of the training files held out for validation, at least one file.
+        test_fraction: Share of the files held out for the test, at least one file.
+        cache: Folder to keep the developed files in; null for the user's cache folder.
+        **options: See `PairedDataModule`. The black and white levels are those that every file is mapped to.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        target: str,
+        tile: int,
+        val_fraction: float,
+        test_fraction: float,
+        cache: str | None,
+        **options: Any,
+    ) -> None:
+        if target not in TARGETS:
+            raise UserError(f"data.target={target} is unknown; choose one of {', '.join(TARGETS)}.")
+        if tile % 2 or tile < 32:
+            raise UserError(f"data.tile is an even number of at least 32 pixels, not {tile}.")
+        options.setdefault("target_set", "own-split")  # the protocol: the files and their splits are the user's
+        super().__init__(version=f"{VERSION}-{target}", cache=cache, **options)
+        if self.white_level > 65535:
+            raise UserError(f"data.white_level={self.white_level:g} does not fit into 16 bits; it is at most 65535.")
+        self.root = Path(root).expanduser()
+        self.target = target
+        self.tile = tile
+        self.fractions = {"val": val_fraction, "test": test_fraction}
+        self._splits: dict[str, list[Developed]] = {}
+
+    def prepare_data(self) -> None:
+        """Develops the files that the cache does not hold and says what had to be assumed."""
+        if self._splits:
+            return
+        self._developed()
+        console = Console(stderr=True)
+        for name, note in self.notes.items():
+            console.print(f"{name}: {note}.", highlight=False, markup=False, soft_wrap=True)
+
+    def open(self, split: str) -> CameraSource:
+        """The tiles of a split."""
+        return CameraSource(self._developed()[split], self.tile)
+
+    def _developed(self) -> dict[str, list[Developed]]:
+        if not self._splits:
+            paths = split_files(self.root, self.fractions)
+            new = [path for split in SPLITS for path in paths[split] if not self._place(path).is_dir()]
+            self._make_room(new)
+            number = sum(map(len, paths.values()))
+            work = ((split, path) for split in SPLITS for path in paths[split])
+            splits: dict[str, list[Developed]] = {split: [] for split in SPLITS}
+            for split, path in track(work, f"Developing {self.version}", number, transient=True, disable=not new):
+                splits[split].append(self._develop(path))
+            _refuse_copies(splits)
+            self.notes = {
+                file.name: "; ".join(file.about["assumed"])
+                for split in SPLITS
+                for file in splits[split]
+                if file.about["assumed"]
+            }
+            self._splits = splits
+        return self._splits
+
+    def _develop(self, path: Path) -> Developed:
+        folder = build_once(self._place(path), lambda scratch: self._build(path, scratch))
+        file = Developed(path.relative_to(self.root).as_posix(), folder)
+        if min(file.about["height"], file.about["width"]) < self.tile:
+            raise UserError(
+                f"{path} is {file.about['width']}x{file.about['height']}, smaller than data.tile={self.tile}; lower "
+                "data.tile or remove the file."
+            )
+        return file
+
+    def _build(self, path: Path, folder: Path) -> None:
+        camera, target = TARGETS[self.target](read_camera(path))
+        np.save(folder / "raw.npy", camera.rescaled(self.black_level, self.white_level))
+        np.save(folder / "target.npy", target)
+        height, width = camera.mosaic.shape
+        about = {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "libraw": libraw_version(),
+            "height": height,
+            "width": width,
+            "phase": camera.phase,
+            "black_levels": camera.black_levels.tolist(),
+            "white_levels": camera.white_levels.tolist(),
+            "white_balance": camera.white_balance.tolist(),
+            "matrix": None if camera.matrix is None else camera.matrix.tolist(),
+            "assumed": camera.assumed,
+        }
+        (folder / "about.json").write_text(json.dumps(about))
+
+    def _place(self, path: Path) -> Path:
+        """Where the developed file lies in the cache; elsewhere as soon as anything that decides it changes."""
+        status = path.stat()
+        identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, libraw_version())
+        settings = (self.black_level, self.white_level)
+        key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
+        return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
+
+    def _make_room(self, paths: Sequence[Path]) -> None:
+        """Refuses before the first file is developed if the disk cannot hold all of them."""
+        needed = 0
+        for path in paths:
+            with opened(path) as raw:
+                needed += _BYTES_A_PIXEL * raw.sizes.height * raw.sizes.width
+        place = cache_folder(self.cache)
+        while not place.is_dir():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+        if needed > free:
+            raise UserError(
+                f"Developing {len(paths)} camera files needs {needed / 1e9:.1f} GB in {place}, which has "
+                f"{free / 1e9:.1f} GB left; free some space or set data.cache to another folder."
+            )
+
+
+def split_files(root: Path, fractions: dict[str, float]) -> dict[str, list[Path]]:
+    """The camera files of each split, by name.
+
+    Args:
+        root: The dataset's folder.
+        fractions: Shares of ``val`` and ``test``, held out of the training files if they have no folder of their own.
+
+    Raises:
+        UserError: if a split would be empty.
+    """
+    if not root.is_dir():
+        raise UserError(
+            f"There is no folder {root}; set data.root to a folder of camera files (.dng, .nef, .cr2, ...)."
+        )
+    folders = {split: root / split for split in SPLITS if (root / split).is_dir()} or {"train": root}
+    splits = {split: _camera_files(folder) for split, folder in folders.items()}
+    rest = sorted(splits.get("train", []), key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
+    total = len(rest)
+    for split, fraction in fractions.items():
+        if split not in splits:
+            count = max(1, round(total * fraction))
+            splits[split], rest = rest[:count], rest[count:]
+    splits["train"] = rest
+    for split in SPLITS:
+        if not splits[split]:
+            raise UserError(
+                f"{root} has {total} camera files, which leaves none for the {split} split; training, validation and "
+                "test need one at least. To render single files, use: ispbench render FILE."
+            )
+    return {split: sorted(splits[split]) for split in SPLITS}
+
+
+def _camera_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+
+
+def _refuse_copies(splits: dict[str, list[Developed]]) -> None:
+    """One photo under two names would leak from training into the test."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, files in splits.items():
+        for file in files:
+            other_split, other = seen.setdefault(file.about["sha256"], (split, file.name))
+            if other_split != split:
+                raise UserError(
+                    f"{other} of the {other_split} split and {file.name} of the {split} split are the same file; "
+                    "remove one."
+                )

@@ -1,0 +1,267 @@
+"""Pairs in folders: one with RAW mosaics, one with sRGB targets of the same names."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.utilities import rank_zero_only
+
+from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.datasets.file_source import FolderSource, bit_depth
+from ispbench.data.datasets.layout import Listing, Offence, PairFiles, list_pairs
+from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
+from ispbench.data.pairs import PairSource
+from ispbench.data.split_lists import SplitList
+from ispbench.errors import UserError
+from ispbench.raw.bayer import PHASE_OFFSETS
+
+_INSPECTED = 64  # files whose largest value tells the bit depth
+_ENOUGH = 16  # fewer do not contradict a configured bit depth
+
+
+class FolderData(PairedDataModule):
+    """RAW and sRGB files of equal names in two folders.
+
+    The pairs stand in ``root/FOLDER/raw_folder`` and ``root/FOLDER/target_folder``, where FOLDER is that of a split, or
+    in `root` itself. A split without a folder of its own is held out of training: by the dataset's fixed list, or else
+    by a hash of the names. Neither changes with the file system.
+
+    Args:
+        root: The dataset's folder.
+        raw_folder: Name of the folder with the mosaics: PNG, TIFF, ``.npy``, or ``.raw`` without header.
+        target_folder: Name of the folder with the sRGB images: PNG, JPEG, TIFF or ``.npy``.
+        cfa: CFA phase of the mosaics: RGGB, GRBG, GBRG or BGGR.
+        size: Height and width that every image must have; None: any.
+        folders: Split to the name of its folder; None: train, val, test.
+        split_list: A fixed list of ``ispbench/data/splits/``; None: the folders, and fractions of train.
+        val_fraction: Share of the training pairs held out for validation, without a list.
+        test_fraction: Share of the training pairs held out for the test, without a list.
+        allow_partial: Whether to go on when files are missing. The version becomes ``VERSION-partial`` then.
+        full_resolution: Folder of whole mosaics without targets, below root; None if there are none.
+        help: What the dataset is, how large, and where its authors offer it, for the message when it is missing.
+        **options: See `PairedDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        raw_folder: str,
+        target_folder: str,
+        cfa: str,
+        size: Sequence[int] | None = None,
+        folders: Mapping[str, str] | None = None,
+        split_list: str | None = None,
+        val_fraction: float = 0.0,
+        test_fraction: float = 0.0,
+        allow_partial: bool = False,
+        full_resolution: str | None = None,
+        help: str = "",
+        **options: Any,
+    ) -> None:
+        if allow_partial:
+            options["version"] += "-partial"
+        if split_list is None and options.get("target_set") == "own-split":
+            options["target_set"] = "tree-split"  # the tree's own folders, not our list
+        elif split_list is None and files("ispbench.data").joinpath("splits", f"{options['version']}.json").is_file():
+            raise UserError(
+                f"data.version={options['version']} names a fixed split list; with data.split_list=null give the "
+                "dataset another data.version."
+            )
+        super().__init__(**options)
+        if cfa not in PHASE_OFFSETS:
+            raise UserError(f"data.cfa={cfa} is unknown; choose one of {', '.join(PHASE_OFFSETS)}.")
+        self.root = None if root is None else Path(root).expanduser()
+        self.raw_folder = raw_folder
+        self.target_folder = target_folder
+        self.cfa = cfa
+        self.size = None if size is None else tuple(size)
+        self.folders = dict(folders or {split: split for split in SPLITS})
+        self.split_list = SplitList.load(split_list) if split_list else None
+        self.fractions = {"val": val_fraction, "test": test_fraction}
+        self.allow_partial = allow_partial
+        self.full_resolution = full_resolution
+        self.help = help
+
+    def prepare_data(self) -> None:
+        """Checks that every split is there and that the values fit the bit depth, before anything else starts."""
+        for split in SPLITS:
+            if not len(self.source(split)):
+                raise UserError(f"The {split} split of {self.root} has no pairs; {self._empty(split)}.")
+        self._inspect_levels()
+
+    def open(self, split: str) -> FolderSource:
+        """The pairs of a split.
+
+        Raises:
+            UserError: if the dataset or a part of it is missing.
+        """
+        splits, offences = self.inventory
+        left = [offence for offence in offences if not (offence.tolerable and self.allow_partial)]
+        if left:
+            raise UserError(self._complaint(left))
+        return self._source(splits[split])
+
+    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+        """The pairs that are there, and what is wrong with the rest, without complaining."""
+        splits, offences = self.inventory
+        return {split: self._source(splits[split]) for split in SPLITS}, offences
+
+    @cached_property
+    def inventory(self) -> tuple[dict[str, list[PairFiles]], list[Offence]]:
+        """The pairs that each split has, and what is wrong with the files."""
+        listings = self._listings()
+        offences = [offence for listing in listings.values() for offence in listing.offences]
+        if self.split_list is None:
+            return self._by_folder({folder: listing.pairs for folder, listing in listings.items()}), offences
+        splits: dict[str, list[PairFiles]] = {split: [] for split in SPLITS}
+        for folder, listing in listings.items():
+            numbers = set()
+            for pair in listing.pairs:
+                number = int(pair.name) if pair.name.isdecimal() else -1
+                if number < 0 or (self.split_list.exact and number >= self.split_list.counts[folder]):
+                    remedy = f"the files of {self.version} are numbered from 0; remove it"
+                    offences.append(Offence("file that the dataset does not have", pair.raw, remedy))
+                    continue
+                numbers.add(number)
+                if split := self.split_list.split_of(folder, number):
+                    splits[split].append(pair)
+            if missing := self._missing(folder, numbers):
+                offences.append(missing)
+        return splits, offences
+
+    def full_mosaics(self) -> list[Path]:
+        """The whole mosaics without targets that the dataset has, for a look at complete photos."""
+        folder = self._found_root / (self.full_resolution or "")
+        if self.full_resolution is None or not folder.is_dir():
+            raise UserError(f"There are no full-resolution files in {folder}; see data.full_resolution.")
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in RAW_SUFFIXES)
+
+    def _source(self, pairs: list[PairFiles]) -> FolderSource:
+        return FolderSource(self._found_root, pairs, self.cfa, self.white_level, self.size)
+
+    @property
+    def _found_root(self) -> Path:
+        if self.root is None:
+            raise UserError(
+                f"data.root has no default; give the dataset's folder: data.root=FOLDER. {self._tree('FOLDER')}"
+            )
+        if not self.root.is_dir():
+            raise UserError(
+                f"There is no folder {self.root}; set data.root to the dataset's folder. {self._tree(str(self.root))}"
+            )
+        return self.root
+
+    def _listings(self) -> dict[str, Listing]:
+        """What each folder holds; the key of the root itself is empty."""
+        root = self._found_root
+        if self.split_list is not None:
+            folders = list(self.split_list.counts)
+        else:
+            folders = [folder for folder in self.folders.values() if (root / folder).is_dir()] or [""]
+        for folder in folders:
+            for part in (self.raw_folder, self.target_folder):
+                if not (root / folder / part).is_dir():
+                    raise UserError(
+                        f"There is no folder {root / folder / part}; set data.root to the dataset's folder. "
+                        f"{self._tree(str(root))}"
+                    )
+        return {folder: list_pairs(root, folder, self.raw_folder, self.target_folder) for folder in folders}
+
+    def _by_folder(self, pairs: dict[str, list[PairFiles]]) -> dict[str, list[PairFiles]]:
+        """Splits from folders; those without one are held out of train, all pairs of one target together."""
+        splits = {split: pairs[folder] for split, folder in self.folders.items() if folder in pairs}
+        if "" in pairs:
+            splits = {"train": pairs[""]}
+        train = splits.setdefault("train", [])
+        stems = sorted({pair.stem for pair in train}, key=lambda stem: hashlib.sha256(stem.encode()).hexdigest())
+        total = len(stems)
+        for split, fraction in self.fractions.items():
+            if split in splits:
+                continue
+            count = max(1, round(total * fraction)) if len(stems) > 1 else 0
+            held, stems = set(stems[:count]), stems[count:]
+            splits[split] = [pair for pair in train if pair.stem in held]
+        kept = set(stems)
+        return splits | {"train": [pair for pair in train if pair.stem in kept]}
+
+    def _missing(self, folder: str, present: set[int]) -> Offence | None:
+        """An offence for the listed pairs of a folder that are not there."""
+        assert self.split_list is not None
+        count, gaps = self.split_list.missing(folder, present)
+        if not count:
+            return None
+        place = os.path.join(folder, self.raw_folder)
+        first = ", ".join(f"{number}.png" for number in gaps[:3]) or "the end"
+        known = "" if self.split_list.exact else "at least "
+        return Offence(
+            f"pair missing: {place}/ has {len(present):,} of {known}{self.split_list.counts[folder]:,}",
+            f"{place}/ lacks {first}{', ...' if len(gaps) > 3 else ''}",
+            "unpack the archive again, or set data.allow_partial=true to use what is there "
+            f"(the results then stand under {self.version.removesuffix('-partial')}-partial)",
+            tolerable=True,
+            count=count,
+        )
+
+    def _complaint(self, offences: list[Offence]) -> str:
+        kinds = Counter[str]()
+        for offence in offences:
+            kinds[offence.kind] += offence.count
+        first = {offence.kind: offence for offence in reversed(offences)}
+        parts = [
+            f"{count:,} x {kind}, first {first[kind].place}: {first[kind].remedy}" for kind, count in kinds.items()
+        ]
+        return f"{self.root}: {'; '.join(parts)}."
+
+    def _empty(self, split: str) -> str:
+        if self.split_list is not None and split in self.split_list.held_out:
+            folder, numbers = self.split_list.held_out[split]
+            named = ", ".join(f"{folder}/{self.raw_folder}/{number}.png" for number in sorted(numbers)[:3])
+            return f"the list {self.split_list.name} holds out {len(numbers)} numbers for it, {named} and so on"
+        return "give it more files or a larger fraction"
+
+    def _tree(self, root: str) -> str:
+        if self.split_list is not None:
+            folders = list(self.split_list.counts)
+        else:
+            folders = [""] if self.folders == {split: split for split in SPLITS} else list(self.folders.values())
+        places = [
+            [os.path.join(root, folder, part) for part in (self.raw_folder, self.target_folder)] for folder in folders
+        ]
+        tree = " and ".join(f"{raw}/* with {target}/*" for raw, target in places)
+        return f"{self.help} Expected: {tree} of equal names.".strip()
+
+    def _inspect_levels(self) -> None:
+        """Refuses a bit depth that many files contradict, and says which levels are used."""
+        source = self.open("train")
+        largest, read = 0, 0
+        for index in np.linspace(0, len(source) - 1, min(_INSPECTED, len(source))).astype(int):
+            try:
+                largest = max(largest, int(read_mosaic(source.paths(index)[0], self.size).max()))
+                read += 1
+            except UserError:
+                if self.on_error == "raise":
+                    raise
+        bits = bit_depth(self.white_level)
+        if read >= _ENOUGH and largest < 2 ** (bits - 2):
+            white = 2 ** bit_depth(largest) - 1
+            raise UserError(
+                f"No value of {read} RAW files of {self.root} exceeds {largest}, but data.white_level="
+                f"{self.white_level:g} has {bits} bits; files of {bit_depth(largest)} bits need data.white_level="
+                f"{white} data.black_level={round(self.black_level * white / self.white_level)}."
+            )
+        self.notes["levels"] = (
+            f"black {self.black_level:g}, white {self.white_level:g} ({bits} bits); largest of {read} files: {largest}"
+        )
+        self._announce()
+
+    @rank_zero_only
+    def _announce(self) -> None:
+        sizes = ", ".join(f"{len(self.source(split)):,} {split}" for split in SPLITS)
+        print(f"{self.version}: {sizes} pairs; {self.notes['levels']}", flush=True)

@@ -1,0 +1,119 @@
+"""What files a dataset's folder holds, which of them are pairs, and what is wrong with the rest."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ispbench.data.image_files import RAW_SUFFIXES, TARGET_SUFFIXES
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """The two files of a pair.
+
+    Attributes:
+        name: The RAW file without its suffix, with the folder it has inside the RAW folder: ``12`` or ``set1/12``.
+        raw: Its path below the dataset's folder.
+        target: The target's path below the dataset's folder.
+        raw_stamp: Size and time of change (ns) of the RAW file.
+        target_stamp: The same of the target.
+    """
+
+    name: str
+    raw: str
+    target: str
+    raw_stamp: tuple[int, int]
+    target_stamp: tuple[int, int]
+
+    @property
+    def stem(self) -> str:
+        """The name that both files share."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """Sorts numbers as numbers."""
+        folder, _, stem = self.name.rpartition("/")
+        return (folder, int(stem) if stem.isdecimal() else -1, stem)
+
+
+@dataclass(frozen=True)
+class Offence:
+    """Something wrong with a dataset.
+
+    Attributes:
+        kind: What, in a few words; offences of one kind are counted together.
+        place: The file or folder.
+        remedy: What to do about this kind.
+        tolerable: Whether ``data.allow_partial=true`` goes on without it.
+        count: How many there are, if more than this one.
+    """
+
+    kind: str
+    place: str
+    remedy: str
+    tolerable: bool = False
+    count: int = 1
+
+
+@dataclass
+class Listing:
+    """The pairs of one folder and what is wrong with it."""
+
+    pairs: list[PairFiles] = field(default_factory=list)
+    offences: list[Offence] = field(default_factory=list)
+
+
+def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> Listing:
+    """Pairs the files of equal names in two folders.
+
+    The RAW folder may hold subfolders, whose files share the targets.
+
+    Args:
+        root: The dataset's folder.
+        folder: Below it, the one that holds the two; empty for the root itself.
+        raw_folder: Name of the folder with the mosaics.
+        target_folder: Name of the folder with the targets.
+
+    Returns:
+        The pairs in order, numbers as numbers.
+    """
+    raws = dict(_files(root, os.path.join(folder, raw_folder), RAW_SUFFIXES))
+    targets = dict(_files(root, os.path.join(folder, target_folder), TARGET_SUFFIXES))
+    stems = {name.rpartition("/")[2] for name in raws}
+    result = Listing()
+    for name, (raw, raw_stamp) in raws.items():
+        target = targets.get(name.rpartition("/")[2])
+        if target is None:
+            where = os.path.join(folder, target_folder)
+            result.offences.append(Offence(f"RAW file without a target of its name in {where}/", raw, _PARTNER, True))
+        else:
+            result.pairs.append(PairFiles(name, raw, target[0], raw_stamp, target[1]))
+    where = os.path.join(folder, raw_folder)
+    result.offences += [
+        Offence(f"target without a RAW file of its name in {where}/", path, _PARTNER, True)
+        for name, (path, _) in targets.items()
+        if name not in stems
+    ]
+    result.pairs.sort(key=lambda pair: pair.order)
+    result.offences.sort(key=lambda offence: (offence.kind, offence.place))
+    return result
+
+
+_PARTNER = "a pair has one name in both folders; restore the partner or remove the file"
+
+
+def _files(root: Path, folder: str, suffixes: Sequence[str]) -> Iterator[tuple[str, tuple[str, tuple[int, int]]]]:
+    """Names, paths and stamps of the image files of a folder and of its subfolders."""
+    for entry in os.scandir(root / folder):
+        if entry.name.startswith("."):
+            continue
+        path = os.path.join(folder, entry.name)
+        stem, suffix = os.path.splitext(entry.name)
+        if entry.is_dir():
+            for name, found in _files(root, path, suffixes):
+                yield f"{entry.name}/{name}", found
+        elif suffix.lower() in suffixes:
+            status = entry.stat()
+            yield stem, (path, (status.st_size, status.st_mtime_ns))

@@ -1,0 +1,255 @@
+"""Packed copies: all decoded pairs of a split in one memory-mapped file, so that training decodes nothing.
+
+The file holds pair after pair, each the mosaic as uint16 and then the target as planar uint8; then the names, a table
+(offset, height, width) and a JSON description with the stamp of the files it was made of. It is written under another
+name with a journal of finished pairs: an interrupted packing continues where it stopped, and what carries the final
+name is whole.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock
+from rich.progress import Progress
+
+from ispbench.data.name_list import Strings
+from ispbench.data.pairs import Pair, PairSource
+from ispbench.data.parallel import read_pairs
+from ispbench.errors import UserError
+
+_MAGIC = b"ISPPACK1"
+_TAIL = struct.Struct("<q8s")  # where the description starts; magic
+_ROW = np.dtype(
+    "<i8"
+)  # a row of the table: offset, height, width; of an unreadable pair: offset, -1, bytes of the reason
+_CHUNK = 32  # pairs between two entries of the journal
+_SPARE = 64 * 2**20  # bytes of disk that stay free
+
+
+def pack_path(cache: Path, version: str, place: str, split: str) -> Path:
+    """Where the packed copy of a split of the dataset in a place lies."""
+    return cache / "packed" / f"{version}-{hashlib.sha256(place.encode()).hexdigest()[:12]}" / f"{split}.pack"
+
+
+def stamp_of(source: PairSource) -> str:
+    """What changes when the files of a source change."""
+    return str(getattr(source, "stamp", source.fingerprint))
+
+
+class PackedSource:
+    """The pairs of a packed file.
+
+    A pair is mapped when it is read and unmapped when its arrays are gone, so that a process holds no more of the file
+    than it works on, however large the file is.
+
+    Args:
+        path: Of the packed file.
+
+    Raises:
+        ValueError: if the file is not a whole packed file.
+    """
+
+    thread_safe = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size < _TAIL.size:
+                raise ValueError(f"{path} is no packed file")
+            file.seek(size - _TAIL.size)
+            start, magic = _TAIL.unpack(file.read())
+            if magic != _MAGIC or not 0 <= start < size:
+                raise ValueError(f"{path} is no packed file")
+            file.seek(start)
+            about = json.loads(file.read(size - _TAIL.size - start))
+            file.seek(about["names"])
+            self.names = Strings(json.loads(file.read(about["table"] - about["names"])))
+            table = file.read(start - about["table"])
+        self._table = np.frombuffer(table, _ROW).reshape(len(self.names), 3)
+        self.fingerprint: str = about["fingerprint"]
+        self.stamp: str = about["stamp"]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None}
+
+    def read(self, index: int) -> Pair:
+        """The mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3), as they were in the files.
+
+        Raises:
+            UserError: if the pair could not be read when it was packed.
+        """
+        offset, height, width = self._table[index].tolist()
+        if height < 0:
+            raise UserError(bytes(self._map(offset, width)).decode())
+        content = self._map(offset, 5 * height * width)
+        mosaic = content[: 2 * height * width].view("<u2").reshape(height, width)
+        return mosaic, content[2 * height * width :].reshape(3, height, width).transpose(1, 2, 0)
+
+    def _map(self, offset: int, length: int) -> np.ndarray:
+        if self._file is None:
+            self._file = self.path.open("rb")
+        start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        mapped = mmap.mmap(self._file.fileno(), offset + length - start, access=mmap.ACCESS_COPY, offset=start)
+        return np.frombuffer(mapped, np.uint8, length, offset - start)
+
+
+def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSource:
+    """The packed copy of a source if it is there or wanted, else the source.
+
+    Args:
+        source: The files.
+        path: Of the packed copy; one that is not of these files is made anew.
+        build: Whether to make a missing one.
+        skip: Whether unreadable pairs are noted in the copy; otherwise they end the packing.
+    """
+    if not path.exists() and not build:
+        return source
+    build_pack(source, path, skip)
+    return PackedSource(path)
+
+
+def is_current(source: PairSource, path: Path) -> bool:
+    """Whether a packed copy is there, whole, and of the files as they are now."""
+    try:
+        return PackedSource(path).stamp == stamp_of(source)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def build_pack(source: PairSource, path: Path, skip: bool = False) -> None:
+    """Packs a source, from where an interrupted packing of the same files stopped; does nothing if that is done.
+
+    Args:
+        source: The pairs.
+        path: Of the packed file.
+        skip: Whether unreadable pairs are noted instead of ending the packing.
+
+    Raises:
+        UserError: if a pair cannot be read, or the disk is full or not writable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if is_current(source, path):
+                return
+            path.unlink(missing_ok=True)
+            _build(source, path, skip)
+    except OSError as error:
+        raise UserError(
+            f"Writing {path} failed ({error.strerror or error}); free some space, set ISPBENCH_CACHE to another "
+            "folder, or read the files themselves with data.pack=never."
+        ) from error
+
+
+def _build(source: PairSource, path: Path, skip: bool) -> None:
+    part, journal = path.with_suffix(".part"), path.with_suffix(".journal")
+    key = stamp_of(source).encode()
+    table = _finished(journal, part, key)
+    _refuse_full_disk(source, path.parent, len(table))
+    if not len(table):
+        part.write_bytes(b"")
+        journal.write_bytes(key)
+    with part.open("r+b") as data, journal.open("ab") as log, Progress() as bar:
+        data.seek(_end(table))
+        task = bar.add_task(f"Packing {path.stem}", total=len(source), completed=len(table))
+        rows = table.tolist()
+        recorded = len(rows)
+
+        def record() -> None:
+            nonlocal recorded
+            data.flush()
+            os.fsync(data.fileno())
+            log.write(np.array(rows[recorded:], _ROW).tobytes())
+            log.flush()
+            recorded = len(rows)
+
+        try:
+            for _, pair in read_pairs(source, range(len(rows), len(source))):
+                if isinstance(pair, UserError) and not skip:
+                    raise UserError(
+                        f"{pair} Then the same command goes on with it; data.on_error=skip leaves such pairs out of "
+                        "training."
+                    )
+                rows.append(_write(data, pair))
+                bar.advance(task)
+                if len(rows) - recorded == _CHUNK:
+                    record()
+        finally:
+            record()
+        _write_tail(data, source, np.array(rows, _ROW).reshape(-1, 3), key.decode())
+    part.replace(path)
+    journal.unlink()
+
+
+def _write(data: BinaryIO, pair: Pair | UserError) -> tuple[int, int, int]:
+    offset = data.tell()
+    if isinstance(pair, UserError):
+        return offset, -1, data.write(str(pair).encode() + b" " * (len(str(pair).encode()) % 2))
+    mosaic, target = pair
+    data.write(np.ascontiguousarray(mosaic, "<u2").tobytes())
+    data.write(np.ascontiguousarray(target.transpose(2, 0, 1), np.uint8).tobytes())
+    return offset, *mosaic.shape
+
+
+def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: str) -> None:
+    names = data.tell()
+    data.write(json.dumps(list(source.names)).encode())
+    start_of_table = data.tell()
+    data.write(table.tobytes())
+    start = data.tell()
+    about = {"names": names, "table": start_of_table, "stamp": stamp, "fingerprint": source.fingerprint}
+    data.write(json.dumps(about).encode() + _TAIL.pack(start, _MAGIC))
+    data.truncate()
+    data.flush()
+    os.fsync(data.fileno())
+
+
+def _finished(journal: Path, part: Path, key: bytes) -> np.ndarray:
+    """The table of the pairs that an interrupted packing of the same files has written."""
+    empty = np.empty((0, 3), _ROW)
+    if not (journal.is_file() and part.is_file()):
+        return empty
+    content = journal.read_bytes()
+    if not content.startswith(key):
+        return empty
+    whole = (len(content) - len(key)) // (3 * _ROW.itemsize) * 3 * _ROW.itemsize
+    table = np.frombuffer(content[len(key) : len(key) + whole], _ROW).reshape(-1, 3)
+    if _end(table) > part.stat().st_size:
+        return empty
+    journal.write_bytes(content[: len(key) + whole])
+    return table
+
+
+def _end(table: np.ndarray) -> int:
+    if not len(table):
+        return 0
+    offset, height, width = table[-1].tolist()
+    return offset + (width if height < 0 else 5 * height * width)
+
+
+def _refuse_full_disk(source: PairSource, folder: Path, done: int) -> None:
+    for _, pair in read_pairs(source, range(min(done, len(source) - 1), len(source))):
+        if not isinstance(pair, UserError):
+            break
+    else:
+        return
+    needed = 5 * pair[0].size * (len(source) - done) + _SPARE
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"Packing {len(source) - done:,} pairs needs about {needed / 1e9:.1f} GB, but {folder} has "
+            f"{free / 1e9:.1f} GB free; free some space, set ISPBENCH_CACHE to another disk, or read the files "
+            "themselves with data.pack=never."
+        )

@@ -1,0 +1,104 @@
+"""``ispbench data show``: a PNG grid of pairs, each a grey-world rendering of the RAW beside its target."""
+
+import argparse
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.datasets.folder import FolderData
+from ispbench.data.image_files import read_mosaic
+from ispbench.data.validation.check import spread
+from ispbench.data.validation.plausibility import grey_world
+from ispbench.errors import UserError
+from ispbench.raw.bayer import to_rggb
+
+_COLUMNS = 2  # pairs side by side
+_GAP = 4
+_FULL_SIDE = 1600  # longest side of a full-resolution rendering in the grid
+
+
+def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: int, size: int) -> NDArray[np.uint8]:
+    """Draws pairs.
+
+    Args:
+        data: The dataset.
+        split: train, val or test.
+        names: Of the pairs to draw; empty for `count` pairs evenly spread over the split.
+        count: How many, without names.
+        size: The side that images are shrunk to if they are larger.
+
+    Returns:
+        Shape (H, W, 3), sRGB: in each cell the RAW on the left, the target on the right.
+
+    Raises:
+        UserError: for an unknown name or an unreadable file.
+    """
+    source = data.source(split)
+    if names:
+        known = {name: index for index, name in enumerate(source.names)}
+        if unknown := [name for name in names if name not in known]:
+            raise UserError(f"The {split} split has no pair {unknown[0]}; it has {source.names[0]} and others.")
+        indices = [known[name] for name in names]
+    else:
+        indices = spread(len(source), count)
+    cells = []
+    for index in indices:
+        mosaic, target = source.read(index)
+        rendering = _eight_bits(grey_world(mosaic, data.black_level, data.white_level))
+        cells.append(np.hstack([_shrink(rendering, size), _shrink(target, size)]))
+    return _tile(cells, _COLUMNS)
+
+
+def full_grid(data: FolderData, count: int) -> NDArray[np.uint8]:
+    """Draws full-resolution mosaics, which have no targets, as grey-world renderings, shape (H, W, 3), sRGB."""
+    paths = data.full_mosaics()
+    cells = []
+    for index in spread(len(paths), count):
+        mosaic = to_rggb(read_mosaic(paths[index]), data.cfa)
+        cells.append(_shrink(_eight_bits(grey_world(mosaic, data.black_level, data.white_level)), _FULL_SIDE))
+    return _tile(cells, 1)
+
+
+def _eight_bits(image: NDArray) -> NDArray[np.uint8]:
+    return np.rint(image * 255).astype(np.uint8)
+
+
+def _shrink(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    scale = size / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    shape = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+    return np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _tile(cells: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Cells row by row on white."""
+    if not cells:
+        raise UserError("There is nothing to show.")
+    height, width = (max(cell.shape[axis] for cell in cells) + _GAP for axis in (0, 1))
+    rows = -(-len(cells) // columns)
+    grid = np.full((rows * height, min(columns, len(cells)) * width, 3), 255, np.uint8)
+    for number, cell in enumerate(cells):
+        top, left = number // columns * height, number % columns * width
+        grid[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return grid
+
+
+def run(data: PairedDataModule, options: argparse.Namespace) -> None:
+    """``ispbench data show``: writes the grid."""
+    if options.full_resolution:
+        if not isinstance(data, FolderData):
+            raise UserError("This dataset has no full-resolution files.")
+        grid = full_grid(data, options.count)
+    else:
+        names = [name for name in options.names.split(",") if name]
+        splits = {name.partition(":")[0] for name in names if name.partition(":")[0] in SPLITS and ":" in name}
+        split = splits.pop() if splits else options.split
+        grid = pair_grid(data, split, [name.removeprefix(f"{split}:") for name in names], options.count, options.size)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(options.output), grid[..., ::-1]):
+        raise UserError(f"{options.output} cannot be written; give --output FILE.png in a folder of yours.")
+    print(f"wrote {options.output}")

@@ -1,0 +1,200 @@
+"""What the measurements of many pairs say about a dataset: levels, CFA phase, pairs that were mixed up.
+
+The thresholds were set on simulated captures and on real pairs of a high-speed camera and a DSLR: matched pairs
+correlate above 0.95; renderings of the right CFA phase agree with the target's colours above 0.4, those of a wrong one
+below 0; grey-world renderings reach 22 dB in the median.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ispbench.data.datasets.file_source import bit_depth
+from ispbench.data.validation.plausibility import Array, correlation
+from ispbench.raw.bayer import PHASE_OFFSETS
+
+MATCHED = 0.5  # correlation of luminance below which a pair is suspicious
+_SWAPPED = 0.8  # correlation with another suspicious pair's target that proves an exchange
+_SUSPICIOUS_SHARE = 0.01  # more suspicious pairs than that are an error
+_FLOOR_DB = 15.0  # of the median grey-world rendering
+_PHASE_MARGIN = 0.2  # by which another CFA phase must agree better
+_BELOW_BLACK = 0.05  # share of values below black that is too much
+_ABOVE_BLACK = 0.03  # distance of the darkest value from black, relative to white, that is too much
+_GAIN_DB = 1.0  # by which the darkest value as black level must improve the rendering
+_FEW = 8  # fewer files do not tell the darkest value
+_ENOUGH = 16  # fewer files do not tell the bit depth
+_CONVERTED = 0.9  # a larger share of 8-bit files is no chance
+
+
+@dataclass
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        level: ok, warning or ERROR.
+        text: What was found.
+        first: The first offenders.
+        remedy: What to do.
+    """
+
+    level: str
+    text: str
+    first: list[str] = field(default_factory=list)
+    remedy: str = ""
+
+
+@dataclass
+class Evidence:
+    """The measurements of the pairs of a dataset.
+
+    Attributes:
+        pairs: How many were read.
+        largest: The largest RAW value of all, in DN.
+        darkest: The smallest of the RAW values that a thousandth of a pair lies below, in DN.
+        below_black: Share of all values that lie clearly below black.
+        eight_bit: How many RAW files store 8 bits; None if there are no files.
+        matches: Name to the correlation of its two luminances; NaN if flat.
+        suspicious: Name to the luminances of RAW and target of the pairs that do not match.
+        psnr: Of grey-world renderings of some pairs, in dB.
+        psnr_from_darkest: The same with the darkest value as black level.
+        phases: CFA phase to the colour agreement of the renderings of some pairs.
+    """
+
+    pairs: int = 0
+    largest: int = 0
+    darkest: float = float("inf")
+    below_black: float = 0.0
+    eight_bit: int | None = None
+    matches: dict[str, float] = field(default_factory=dict)
+    suspicious: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    psnr: list[float] = field(default_factory=list)
+    psnr_from_darkest: list[float] = field(default_factory=list)
+    phases: dict[str, list[float]] = field(default_factory=dict)
+
+
+def judge(evidence: Evidence, black: float, white: float, cfa: str) -> list[Finding]:
+    """All findings about a dataset with these levels in DN and this declared CFA phase."""
+    return [
+        *_depth(evidence, black, white),
+        *_black(evidence, black, white),
+        *_colour(evidence, cfa),
+        *_matching(evidence),
+    ]
+
+
+def _depth(evidence: Evidence, black: float, white: float) -> list[Finding]:
+    bits = bit_depth(white)
+    findings = []
+    if evidence.pairs >= _ENOUGH and evidence.largest < 2 ** (bits - 2):
+        fitting = 2 ** bit_depth(evidence.largest) - 1
+        findings.append(
+            Finding(
+                "ERROR",
+                f"no RAW value exceeds {evidence.largest}: not the {bits} bits of data.white_level={white:g}",
+                remedy=f"set data.white_level={fitting} data.black_level={round(black * fitting / white)}",
+            )
+        )
+    else:
+        findings.append(Finding("ok", f"largest RAW value {evidence.largest}, white level {white:g} ({bits} bits)"))
+    if evidence.eight_bit is None or bits <= 8:
+        return findings
+    if evidence.pairs >= _ENOUGH and evidence.eight_bit > _CONVERTED * evidence.pairs:
+        findings.append(
+            Finding(
+                "ERROR",
+                f"{evidence.eight_bit:,} of {evidence.pairs:,} RAW files store 8 bits of a {bits}-bit sensor",
+                remedy="they were converted and have lost bits; unpack the original archive",
+            )
+        )
+    elif evidence.eight_bit:
+        text = f"{evidence.eight_bit:,} of {evidence.pairs:,} RAW files store 8 bits; read on the {bits}-bit scale"
+        findings.append(Finding("ok", text))
+    return findings
+
+
+def _black(evidence: Evidence, black: float, white: float) -> list[Finding]:
+    if evidence.below_black > _BELOW_BLACK:
+        text = f"{evidence.below_black:.0%} of the RAW values lie below data.black_level={black:g}"
+        return [Finding("ERROR", text, remedy=f"lower it; the darkest values are near {evidence.darkest:.0f}")]
+    far = evidence.darkest - black > _ABOVE_BLACK * white
+    if far and evidence.pairs >= _FEW and _median(evidence.psnr_from_darkest) > _median(evidence.psnr) + _GAIN_DB:
+        text = f"no RAW value of {evidence.pairs:,} pairs comes near data.black_level={black:g}"
+        remedy = f"set data.black_level to the sensor's, at most {evidence.darkest:.0f}"
+        return [Finding("ERROR", text, remedy=remedy)]
+    return [Finding("ok", f"darkest RAW values near {evidence.darkest:.0f}, black level {black:g}")]
+
+
+def _colour(evidence: Evidence, cfa: str) -> list[Finding]:
+    findings = []
+    reached = _median(evidence.psnr)
+    agreement = {phase: _median(values) for phase, values in evidence.phases.items()}
+    best = max(agreement, key=lambda phase: np.nan_to_num(agreement[phase], nan=-1.0), default="RGGB")
+    if np.isnan(agreement.get("RGGB", np.nan)):
+        findings.append(Finding("warning", "the targets have no colours that could tell the CFA phase"))
+    elif agreement[best] > agreement["RGGB"] + _PHASE_MARGIN:
+        text = f"the colours of the targets fit another CFA phase ({agreement[best]:.2f}) than {cfa} "
+        text += f"({agreement['RGGB']:.2f})"
+        findings.append(Finding("ERROR", text, remedy=f"set data.cfa={_shifted(cfa, best)}"))
+    else:
+        findings.append(Finding("ok", f"CFA phase {cfa}: colours agree with the targets ({agreement['RGGB']:.2f})"))
+    if reached < _FLOOR_DB:
+        text = f"grey-world renderings reach {reached:.1f} dB in the median, below the floor of {_FLOOR_DB:g} dB"
+        remedy = "compare data.black_level, data.white_level and data.cfa with the camera's; look at ispbench data show"
+        findings.append(Finding("ERROR", text, remedy=remedy))
+    elif not np.isnan(reached):
+        text = f"grey-world renderings reach {reached:.1f} dB in the median (floor {_FLOOR_DB:g} dB)"
+        findings.append(Finding("ok", text))
+    return findings
+
+
+def _matching(evidence: Evidence) -> list[Finding]:
+    judged = {name: value for name, value in evidence.matches.items() if not np.isnan(value)}
+    exchanged = _exchanged(evidence)
+    findings = []
+    if exchanged:
+        findings.append(
+            Finding(
+                "ERROR",
+                f"{len(exchanged):,} RAW files show what another pair's target shows: they were exchanged",
+                [f"{name} shows {other}" for name, other in exchanged.items()],
+                "unpack the archive again, or put the files back under their names",
+            )
+        )
+    odd = sorted((value, name) for name, value in judged.items() if value < MATCHED and name not in exchanged)
+    if odd:
+        many = len(odd) > _SUSPICIOUS_SHARE * len(judged)
+        findings.append(
+            Finding(
+                "ERROR" if many else "warning",
+                f"{len(odd):,} of {len(judged):,} pairs hardly look alike (luminance correlation below {MATCHED:g})",
+                [f"{name} ({value:.2f})" for value, name in odd],
+                "look at them with ispbench data show data.pack=never --names NAME,NAME; restore files of other scenes",
+            )
+        )
+    if not findings and judged:
+        text = f"{len(judged):,} pairs match (luminance correlation {_median(list(judged.values())):.2f} in the median)"
+        findings.append(Finding("ok", text))
+    return findings
+
+
+def _exchanged(evidence: Evidence) -> dict[str, str]:
+    """The suspicious pairs whose RAW fits the target of another suspicious pair."""
+    result = {}
+    for name, (raw, _) in evidence.suspicious.items():
+        for other, (_, target) in evidence.suspicious.items():
+            if other != name and correlation(raw, target) > _SWAPPED:
+                result[name] = other
+                break
+    return result
+
+
+def _shifted(declared: str, relative: str) -> str:
+    """The phase that a mosaic has whose crop by the declared phase has the relative phase."""
+    (top, left), (down, right) = PHASE_OFFSETS[declared], PHASE_OFFSETS[relative]
+    wanted = (top ^ down, left ^ right)
+    return next(phase for phase, offset in PHASE_OFFSETS.items() if offset == wanted)
+
+
+def _median(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.median(known)) if known else float("nan")

@@ -1,0 +1,1 @@
+"""Scoring any model, and measuring its size and speed."""

@@ -1,0 +1,161 @@
+"""Aligned targets on disk: computed once, checked whenever they are read, the same for every model.
+
+Each is an RGBA PNG, its alpha channel the validity mask. ``index.json``, written last, holds their checksums; until it
+is there, a later call continues with what is missing.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from ispbench.data.cache import cache_folder
+from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.pairs import PairDataset
+from ispbench.errors import UserError
+
+VERSION = 1  # of the procedure; another version is another set of targets
+
+Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class AlignedTargets:
+    """A finished set.
+
+    Attributes:
+        folder: Of its images.
+        checksum: SHA-256 over the pixels and masks of all targets in order.
+        hashes: SHA-256 of each.
+        valid_share: Mean share of valid pixels.
+    """
+
+    folder: Path
+    checksum: str
+    hashes: list[str]
+    valid_share: float
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """A target, sRGB in [0, 1], shape (3, H, W), and its mask, shape (1, H, W), 0 or 1.
+
+        Raises:
+            UserError: if the file is missing or is not the one that was computed.
+        """
+        path = _file(self.folder, index)
+        pixels = _load(path)
+        if pixels is None or _hash(pixels) != self.hashes[index]:
+            raise UserError(
+                f"The aligned target {path} is missing or was changed; delete {self.folder} and run "
+                "`ispbench data align` with the same overrides."
+            )
+        planes = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return planes[:3], planes[3:]
+
+
+def aligned_targets(
+    data: PairedDataModule, split: str, name: str, settings: str, align: Align, cache: str | None
+) -> AlignedTargets:
+    """The aligned targets of a split, computed where the cache lacks them.
+
+    Args:
+        data: The dataset.
+        split: train, val or test.
+        name: Of the protocol.
+        settings: All that decides the result besides the pairs, as text.
+        align: Takes canonical packed RAW, shape (4, h, w), and its target, shape (3, 2h, 2w), and returns the aligned
+            target and its mask, shape (1, 2h, 2w).
+        cache: The cache folder; null for the user's.
+
+    Raises:
+        UserError: if the cache cannot be written to.
+    """
+    source = data.source(split)
+    key = f"{VERSION} {source.fingerprint} {split} {data.black_level} {data.white_level} {settings}"
+    folder = cache_folder(cache) / "aligned" / f"{data.version}-{name}-{split}"
+    folder /= hashlib.sha256(key.encode()).hexdigest()[:16]
+    index = folder / "index.json"
+    if not index.is_file():
+        try:
+            _compute(data, split, folder, align)
+            _write_index(folder, list(source.names))
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be written ({error.strerror}); free some space or set ISPBENCH_CACHE to another "
+                "folder. What is computed already is kept."
+            ) from error
+    content = json.loads(index.read_text())
+    return AlignedTargets(folder, content["checksum"], content["sha256"], content["valid_share"])
+
+
+def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = PairDataset(data.source(split))
+    missing = [number for number in range(len(pairs)) if _load(_file(folder, number)) is None]
+    for number in track(missing, f"Aligning the {split} targets of {data.version}"):
+        pair = pairs[number]
+        batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
+        batch = data.on_after_batch_transfer(batch, 0)
+        target, mask = align(batch["raw"][0], batch["target"][0])
+        planes = torch.cat((target.clamp(0, 1), mask)).mul(255).round().byte()
+        _save(_file(folder, number), np.ascontiguousarray(planes.permute(1, 2, 0).cpu().numpy()))
+
+
+def _write_index(folder: Path, names: list[str]) -> None:
+    images = [_load(_file(folder, number)) for number in range(len(names))]
+    hashes, shares = [], []
+    for pixels in images:
+        assert pixels is not None
+        hashes.append(_hash(pixels))
+        shares.append(float((pixels[..., 3] > 0).mean()))
+    content = {
+        "checksum": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "valid_share": float(np.mean(shares)),
+        "names": names,
+        "sha256": hashes,
+    }
+    _atomically(folder / "index.json", json.dumps(content, indent=1).encode())
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.png"
+
+
+def _hash(pixels: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def _load(path: Path) -> NDArray[np.uint8] | None:
+    """The RGBA pixels of a file, shape (H, W, 4); None if it is missing or no whole image."""
+    if not path.is_file():
+        return None
+    content = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    if image is None or image.ndim != 3 or image.shape[2] != 4:
+        return None
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
+
+
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
+    _atomically(path, content.tobytes())
+
+
+def _atomically(path: Path, content: bytes) -> None:
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
