@@ -13,14 +13,14 @@ from ispbench.data.pairs import PairDataset
 from ispbench.errors import UserError
 from ispbench.protocols.aligned import AlignedToRaw
 
-TITLES = ("RAW, colours mapped", "original target", "difference x4", "aligned target", "difference x4")
+TITLES = ("RAW, colors mapped", "original target", "difference x4", "aligned target", "difference x4")
 _GAP, _HEAD = 4, 20
 
 
 def draw(
     data: PairedDataModule, protocol: AlignedToRaw, split: str, names: Sequence[str], crop: int, path: Path
 ) -> None:
-    """Writes one row a pair: the recoloured RAW, both targets and what differs, cut where alignment mattered most.
+    """Writes one row a pair: the recolored RAW, both targets and what differs, cut where alignment mattered most.
 
     Args:
         data: The dataset.

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ispbench.checkpoints import ABOUT
 from ispbench.errors import UserError
 from ispbench.losses.terms import WeightedSum
 from ispbench.models.interface import ISPModel
@@ -25,6 +26,7 @@ class ISPModule(pl.LightningModule):
         scheduler: Makes the learning-rate schedule of an optimizer, stepped once a training step; None for a constant
             rate. A scheduler of ``torch`` or of ``timm``.
         compile: Whether the network is compiled by ``torch.compile``.
+        about: The model's name and options, plain values, to be kept in its checkpoints.
 
     Attributes:
         skip_epoch: A callback sets it in ``on_train_batch_start`` to end the running epoch before its next batch.
@@ -39,6 +41,7 @@ class ISPModule(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         compile: bool = False,
+        about: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -46,6 +49,7 @@ class ISPModule(pl.LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
+        self._about = about
         if compile:
             self.model.net.compile()
 
@@ -75,10 +79,6 @@ class ISPModule(pl.LightningModule):
         """Renders; the callbacks score."""
         return self._render(batch)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Renders; the callbacks score."""
-        return self._render(batch)
-
     def _render(self, batch: dict[str, Any]) -> Tensor:
         """The image at the target's size: a coarse level of a pyramid network is upsampled, all else has that size."""
         image, size = self.model(batch["raw"]), batch["target"].shape[-2:]
@@ -93,8 +93,10 @@ class ISPModule(pl.LightningModule):
         return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the random state."""
+        """Adds the random state, and which model this is."""
         checkpoint["random_state"] = _get_random_state()
+        if self._about is not None:
+            checkpoint[ABOUT] = self._about
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the random state for the next step."""
