@@ -56,7 +56,7 @@ class Deploy(pl.Callback):
     def _first_raw(trainer: Any, pl_module: Any) -> Tensor:
         batch = next(iter(trainer.datamodule.test_dataloader()))
         batch = {**batch, "raw": batch["raw"][:1].to(pl_module.device), "target": batch["target"][:1]}
-        return trainer.datamodule.on_after_batch_transfer(batch, 0)["raw"]
+        return trainer.datamodule.to_canonical(batch)["raw"]
 
     @rank_zero_only
     def _save(self, model: Any) -> None:
