@@ -16,14 +16,14 @@ def start(callback, model):
     batch = {"raw": raw, "target": torch.zeros(2, 3, 32, 32), "name": ["a", "b"]}
     data = SimpleNamespace(
         test_dataloader=lambda: [batch],
-        on_after_batch_transfer=lambda batch, _: {**batch, "raw": (batch["raw"] - 64) / 959},
+        to_canonical=lambda batch: {**batch, "raw": (batch["raw"] - 64) / 959},
     )
     module = SimpleNamespace(model=model.eval(), device=torch.device("cpu"))
     callback.on_test_start(SimpleNamespace(datamodule=data), module)
 
 
 def test_the_network_is_merged_checked_and_saved(tmp_path):
-    model = build_model("syenet", data="mini")
+    model = build_model("syenet")
     callback = Deploy(str(tmp_path))
     start(callback, model)
     assert sum(value.numel() for value in model.parameters()) == 5640
@@ -33,13 +33,13 @@ def test_the_network_is_merged_checked_and_saved(tmp_path):
 
 
 def test_the_network_inside_an_ensemble_is_merged():
-    model = build_model("syenet", data="mini")
+    model = build_model("syenet")
     start(Deploy(), SelfEnsemble(model))
     assert model.net.deployed
 
 
 def test_a_merge_that_changes_the_image_stops_the_test():
-    model = build_model("syenet", data="mini")
+    model = build_model("syenet")
     merge = model.net.deploy
 
     def spoil():

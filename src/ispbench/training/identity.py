@@ -28,7 +28,7 @@ _RECIPE = (
 )
 # Callbacks that change what is trained or tested, where a recipe has them.
 _CHANGES = ("levels", "deploy")
-_PLACES = ("root", "cache", "num_workers", "pack")
+_PLACES = ("root", "cache", "pack")
 
 
 def new_record(config: DictConfig) -> Record:
@@ -44,7 +44,7 @@ def new_record(config: DictConfig) -> Record:
     recipe = {key: resolved[key] for key in _RECIPE}
     recipe["data"] = {key: value for key, value in recipe["data"].items() if key not in _PLACES}
     recipe["protocol"].pop("cache", None)
-    recipe["ema"] = resolved["callbacks"]["ema"]
+    recipe["ema"] = resolved["callbacks"].get("ema")
     recipe |= {name: options for name in _CHANGES if (options := resolved["callbacks"].get(name))}
     if config.weights and Path(config.weights).is_file():
         recipe["weights"] = hash_file(Path(config.weights))

@@ -131,6 +131,7 @@ class _Run:
         config, record = self.config, self.record
         pl.seed_everything(config.seed, workers=True, verbose=False)
         self.data: PairedDataModule = instantiate(config.data)
+        self.data.seed, self.data.num_workers = config.seed, config.num_workers
         self.data.prepare_data()
         self.protocol = instantiate(config.protocol)
         record.simulated = self.data.simulated
@@ -165,6 +166,7 @@ class _Run:
             record.data |= self.protocol.prepare(self.data)
         pl.seed_everything(config.seed, workers=True, verbose=False)
         model = instantiate(config.model)
+        model.set_levels(self.data.black_level, self.data.white_level)
         if config.weights:
             load_weights(model, config.weights, record.model)
         self.train = config.train and any(value.requires_grad for value in model.parameters())
@@ -190,7 +192,7 @@ class _Run:
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
         if "fsdp" in str(options["strategy"]).lower() and any(isinstance(callback, EMA) for callback in callbacks):
             raise UserError(
-                "No average is kept of weights divided among devices; set callbacks.ema=null or trainer=ddp."
+                "No average is kept of weights divided among devices; leave callbacks=ema out or set trainer=ddp."
             )
         trainer: pl.Trainer = instantiate(
             options,
@@ -239,8 +241,8 @@ class _Run:
 
     def _other_model(self, name: str, path: str) -> ISPModel:
         """A further model of an ensemble, for the same sensor as the run's own."""
-        levels = [f"data.{key}={self.config.data[key]}" for key in ("black_level", "white_level")]
-        model = build_model(name, levels, data=self.record.dataset)
+        model = build_model(name)
+        model.set_levels(self.data.black_level, self.data.white_level)
         load_weights(model, path, name)
         self.record.training.setdefault("averaged_with", {})[name] = hash_file(Path(path))
         return model
