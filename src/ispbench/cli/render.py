@@ -162,7 +162,7 @@ def read_photo(path: Path, config: "DictConfig") -> Photo:
         return Photo(camera.canonical(), camera.upright, about)
     from ispbench.data.image_files import read_mosaic
     from ispbench.raw.bayer import pack, to_rggb
-    from ispbench.raw.levels import subtract_black
+    from ispbench.raw.levels import normalize_raw
 
     data = config.data
     phase, black, white = data.get("cfa", "RGGB"), float(data.black_level), float(data.white_level)
@@ -173,9 +173,9 @@ def read_photo(path: Path, config: "DictConfig") -> Photo:
             "data.white_level to the sensor's bit depth."
         )
     mosaic = to_rggb(mosaic, phase)
-    raw = subtract_black(pack(mosaic).astype(np.float32), black, white)
+    raw = normalize_raw(pack(mosaic).astype(np.float32), black, white)
     about = f"{mosaic.shape[1]}x{mosaic.shape[0]} {phase}, black {black:g}, white {white:g}"
-    return Photo(np.minimum(raw, 1, dtype=np.float32), lambda image: image, about)
+    return Photo(raw, lambda image: image, about)
 
 
 def _sort(arguments: list[str]) -> tuple[list[Path], Settings, list[str]]:
@@ -279,6 +279,7 @@ def _model(config: "DictConfig", name: str, settings: Settings) -> "ISPModel":
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
     model: ISPModel = instantiate(config.model)
+    model.set_levels(config.data.black_level, config.data.white_level)
     if config.weights:
         load_weights(model, config.weights, name)
     elif any(value.requires_grad for value in model.parameters()):

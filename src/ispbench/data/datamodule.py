@@ -1,10 +1,11 @@
 """The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
 
+import os
 import sys
 from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -16,9 +17,18 @@ from ispbench.data.packing import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
 from ispbench.errors import UserError
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 SPLITS = ("train", "val", "test")
+
+
+def loading_processes(devices: int = 1) -> int:
+    """How many processes load for each device unless ``num_workers`` says: its share of this machine's CPU cores.
+
+    At most 8, which keep a device busy with patches of decoded PNG files; beyond, memory is all that grows.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores // devices)
 
 
 class PairedDataModule(pl.LightningDataModule):
@@ -36,10 +46,6 @@ class PairedDataModule(pl.LightningDataModule):
         batch_size: Of training: what one optimizer step sees, divided among devices and accumulated batches, so that
             learning rate and schedule hold on any number of devices.
         eval_batch_size: Of validation and test; 1 where images differ in size.
-        num_workers: Processes that load, on each device.
-        max_steps: The training budget recommended for this dataset; ``trainer.max_steps`` reads it.
-        val_every: Batches between validations; ``trainer.val_check_interval`` reads it.
-        seed: Of the run: decides order, patches and turns.
         simulated: Whether the RAW is computed from photos; results are labelled so.
         target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
             as their authors give them, ``own-split`` if the split is ours.
@@ -50,9 +56,14 @@ class PairedDataModule(pl.LightningDataModule):
         cache: Folder of packed copies; null for the user's cache folder.
 
     Attributes:
+        seed: Of the run: decides order, patches and flips. Whoever runs the datamodule sets it.
+        num_workers: Processes that load, on each device; None for as many as `loading_processes` finds fit. Whoever
+            runs the datamodule sets it.
         skipped: Why pairs were left out of training, and how often.
         notes: What the record of a run should say about the data.
     """
+
+    in_memory: ClassVar[bool] = False  # whether reading a pair costs nothing, so that loading processes do not pay
 
     def __init__(
         self,
@@ -64,10 +75,6 @@ class PairedDataModule(pl.LightningDataModule):
         augment: bool,
         batch_size: int,
         eval_batch_size: int,
-        num_workers: int,
-        max_steps: int,
-        val_every: int,
-        seed: int,
         simulated: bool = False,
         target_set: str = "original-gt",
         on_error: str = "raise",
@@ -94,15 +101,13 @@ class PairedDataModule(pl.LightningDataModule):
         self.augment = augment
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.max_steps = max_steps
-        self.val_every = val_every
-        self.seed = seed
         self.simulated = simulated
         self.target_set = target_set
         self.on_error = on_error
         self.pack = pack
         self.cache = cache
+        self.seed = 0
+        self.num_workers: int | None = 0
         self.skipped: Counter[str] = Counter()
         self.notes: dict[str, str] = {}
         self._sources: dict[str, PairSource] = {}
@@ -199,15 +204,30 @@ class PairedDataModule(pl.LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Scales a batch on its device: RAW to the canonical scale, the target to [0, 1]."""
-        raw = subtract_black(batch["raw"].float(), self.black_level, self.white_level)
-        return {**batch, "raw": raw, "target": batch["target"].float().div_(255)}
+        """Makes a batch canonical on its device."""
+        return self.to_canonical(batch)
+
+    def to_canonical(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A batch as models and metrics see it, from one as it is stored; the given one stays as it is.
+
+        Args:
+            batch: With ``raw``, packed RAW in DN, shape (N, 4, h, w), and ``target``, sRGB from 0 to 255, shape
+                (N, 3, 2h, 2w).
+
+        Returns:
+            The same with canonical RAW and the target in [0, 1], both float32.
+        """
+        raw = normalize_raw(batch["raw"].float(), self.black_level, self.white_level)
+        return {**batch, "raw": raw, "target": batch["target"].float() / 255}
 
     def _loader(self, dataset: PairDataset, **options: Any) -> DataLoader:
+        workers = self.num_workers
+        if workers is None:
+            workers = 0 if self.in_memory else loading_processes(self.trainer.num_devices if self.trainer else 1)
         return DataLoader(
             dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # a loader draws nothing of the training's random state
             **options,

@@ -17,6 +17,7 @@ from ispbench.data.validation.check import spread
 from ispbench.data.validation.plausibility import correlation, raw_luminance, target_luminance
 from ispbench.errors import UserError
 from ispbench.raw.bayer import PLANES, pack
+from ispbench.raw.levels import normalize_raw
 
 _QUANTILES = (0.001, 0.5, 0.999)
 
@@ -57,7 +58,7 @@ def _measure(mosaic: np.ndarray, target: np.ndarray, black: float, white: float)
         "min": int(mosaic.min()),
         "max": int(mosaic.max()),
         "quantiles": np.quantile(mosaic, _QUANTILES),
-        "planes": (planes - black) / (white - black),
+        "planes": normalize_raw(planes, black, white),
         "below": float(np.mean(mosaic < black)),
         "white": float(np.mean(mosaic >= white)),
         "target": target.reshape(-1, 3).mean(axis=0),

@@ -43,7 +43,7 @@ def draw(
     for name in names or known[:1]:
         pair = pairs[known.index(name)]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
-        batch = data.on_after_batch_transfer(batch, 0)
+        batch = data.to_canonical(batch)
         raw, target = batch["raw"][0], batch["target"][0]
         mapped = protocol.mapping(raw, target)
         aligned, mask = protocol.align(raw, target)

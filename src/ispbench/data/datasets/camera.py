@@ -26,6 +26,7 @@ from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opene
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
 VERSION = "camera-v1"
+_DEVELOPMENT = 2  # raised when the same file is developed into other numbers
 _BYTES_A_PIXEL = 5  # 2 of the mosaic, 3 of the target
 
 
@@ -200,7 +201,7 @@ class CameraData(PairedDataModule):
         """Where the developed file lies in the cache; elsewhere as soon as anything that decides it changes."""
         status = path.stat()
         identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, libraw_version())
-        settings = (self.black_level, self.white_level)
+        settings = (self.black_level, self.white_level, _DEVELOPMENT)
         key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
         return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
 
