@@ -7,7 +7,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from ispbench.metrics.callbacks import QualityCallback
-from tests.metrics.toy import Toy, ToyData
+from tests.toys import ToyData, ToyRenderer
 
 
 def main():
@@ -24,8 +24,8 @@ def main():
         callbacks=[quality],
     )
     data = ToyData(count=7, batch_size=2)
-    [validated] = trainer.validate(Toy(), datamodule=data, verbose=False)
-    trainer.test(Toy(), datamodule=data, verbose=False)
+    [validated] = trainer.validate(ToyRenderer(), datamodule=data, verbose=False)
+    trainer.test(ToyRenderer(), datamodule=data, verbose=False)
     if trainer.is_global_zero:
         found = {
             "processes": trainer.world_size,

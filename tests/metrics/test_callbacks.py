@@ -8,7 +8,7 @@ import torch
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, QualityCallback
 from ispbench.metrics.quality import psnr, quantise
 from ispbench.protocols.base import OriginalGT, Reference
-from tests.metrics.toy import Toy, ToyData, images_of
+from tests.toys import ToyData, ToyRenderer, images_of
 
 
 def evaluate(callback, data, corrupt=None, validate=False, **options):
@@ -22,7 +22,7 @@ def evaluate(callback, data, corrupt=None, validate=False, **options):
         callbacks=[callback],
         **options,
     )
-    (trainer.validate if validate else trainer.test)(Toy(corrupt), datamodule=data, verbose=False)
+    (trainer.validate if validate else trainer.test)(ToyRenderer(corrupt), datamodule=data, verbose=False)
     return trainer
 
 
@@ -34,7 +34,7 @@ def test_every_score_of_every_image():
     assert quality.scores.columns.tolist() == ["image", *names, "psnr_unrounded", "ssim_unrounded"]
     assert quality.scores["image"].tolist() == [f"toy{i}" for i in range(5)]
     raw, target = images_of(data)
-    outputs = Toy()(raw)
+    outputs = ToyRenderer()(raw)
     np.testing.assert_array_equal(quality.scores["psnr"], psnr(quantise(outputs), target))
     np.testing.assert_array_equal(quality.scores["psnr_unrounded"], psnr(outputs.clamp(0, 1), target))
     for name in names:
@@ -99,7 +99,7 @@ def test_a_protocol_gives_target_mask_and_veil():
         evaluate(quality, ToyData(count=2))
         found[masked] = quality.results
     raw, target = images_of(ToyData(count=2))
-    saved = quantise(Toy()(raw))
+    saved = quantise(ToyRenderer()(raw))
     valid = psnr(saved[..., :10], target[..., :10]).double().mean().item()
     share = 10 / target.shape[-1]
     assert found[True]["psnr"] == pytest.approx(valid, abs=1e-5)

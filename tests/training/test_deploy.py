@@ -7,7 +7,7 @@ from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.ensemble import SelfEnsemble
 from ispbench.training.callbacks.deploy import Deploy
-from tests.training.toys import Toy
+from tests.toys import ToyPyramid
 
 
 def start(callback, model):
@@ -53,4 +53,4 @@ def test_a_merge_that_changes_the_image_stops_the_test():
 
 def test_a_network_without_branches_is_refused():
     with pytest.raises(UserError, match="such as syenet, not Toy"):
-        start(Deploy(), Toy())
+        start(Deploy(), ToyPyramid())

@@ -19,7 +19,7 @@ from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
 from ispbench.training.signals import Terminated, interruption, polite_termination
-from tests.training.toys import Toy, toy_loss, toy_trainer
+from tests.toys import ToyPyramid, toy_loss, toy_trainer
 
 STEPS = 11
 LEVELS = {"black_level": 64, "white_level": 1023}
@@ -44,7 +44,7 @@ def data(batch_size=2):
 
 def module():
     torch.manual_seed(0)
-    model = Toy()
+    model = ToyPyramid()
     model.net = nn.Sequential(nn.Conv2d(4, 12, 1), nn.BatchNorm2d(12), nn.Dropout(0.5), nn.PixelShuffle(2))
     return ISPModule(model, toy_loss(), partial(torch.optim.Adam, lr=0.01), partial(_half_life))
 
