@@ -18,7 +18,7 @@ from ispbench.training.callbacks.curves import draw_curves, keep_log
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
-from ispbench.training.signals import Terminated, interruption, polite_termination
+from ispbench.training.signals import Terminated, interruption, sigterm_as_exception
 from tests.toys import ToyPyramid, toy_loss, toy_trainer
 
 STEPS = 11
@@ -159,7 +159,7 @@ def test_sigterm_stops_between_steps(tmp_path):
 
 def test_sigterm_outside_of_a_training():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), polite_termination():
+    with pytest.raises(Terminated), sigterm_as_exception():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
 from ispbench.data.cache import cache_folder
-from ispbench.data.datasets.layout import Offence
+from ispbench.data.datasets.layout import Issue
 from ispbench.data.packing import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
@@ -40,7 +40,7 @@ class PairedDataModule(pl.LightningDataModule):
         max_steps: The training budget recommended for this dataset; ``trainer.max_steps`` reads it.
         val_every: Batches between validations; ``trainer.val_check_interval`` reads it.
         seed: Of the run: decides order, patches and turns.
-        simulated: Whether the RAW is computed from photos; results are labelled so.
+        simulated: Whether the RAW is computed from photos; results are labeled so.
         target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
             as their authors give them, ``own-split`` if the split is ours.
         on_error: What happens to a file that cannot be read in training: ``raise`` ends the run and names it, ``skip``
@@ -120,7 +120,7 @@ class PairedDataModule(pl.LightningDataModule):
             UserError: if they are missing or malformed.
         """
 
-    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+    def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:
         """The pairs of all splits as far as they can be found, and what is wrong with the rest, for a check."""
         return {split: self.open(split) for split in SPLITS}, []
 

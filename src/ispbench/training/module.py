@@ -97,9 +97,8 @@ class ISPModule(pl.LightningModule):
         assert self._optimizer is not None
         learners: dict[str, Any] = dict(self.loss.learners) if self.loss is not None else {}
         self._discriminators = {name: DiscriminatorTraining(term) for name, term in learners.items()}
-        for name, state in self._discriminator_states.items():
-            self._discriminators[name].load_state_dict(state)
-        self._discriminator_states = {}
+        for name in self._discriminators.keys() & self._discriminator_states.keys():
+            self._discriminators[name].load_state_dict(self._discriminator_states[name])
         optimizer = self._optimizer([value for value in self.model.parameters() if value.requires_grad])
         if self._scheduler is None:
             return optimizer

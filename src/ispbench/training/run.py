@@ -53,7 +53,7 @@ def run(config: DictConfig) -> float | None:
     parts.open()
     cell = Cell(Path(config.paths.outputs).absolute(), parts.results, parts.record.cell)
     claim = cell.claim() if is_first_process() else nullcontext(True)
-    with signals.polite_termination(), claim as free:
+    with signals.sigterm_as_exception(), claim as free:
         if not free:
             tell(parts.record, "another process is at work on it.")
             _discard(parts.folder)
