@@ -23,7 +23,7 @@ _SATURATION = 0.75
 def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantise: bool) -> Tensor:
     """The authors' input: each plane resized by two on its own, wherever in the 2x2 cell it was sampled.
 
-    Quantised as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip what
+    Quantized as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip what
     lies above 3/4 of the white level.
 
     Args:
@@ -33,7 +33,7 @@ def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantis
         quantise: Whether to round and clip as the authors' PNG files do.
 
     Returns:
-        R, G, B, shape (N, 3, 2h, 2w), as DN / (3/4 white level): in [0, 1] if quantised, else up to 4/3.
+        R, G, B, shape (N, 3, 2h, 2w), as DN / (3/4 white level): in [0, 1] if quantized, else up to 4/3.
     """
     dn = add_black_level(raw, black_level, white_level) * white_level
     if quantise:

@@ -124,7 +124,7 @@ class CSANetNet(nn.Module):
 class CSANet(ISPModel):
     """CSANet behind the common interface.
 
-    Its instance normalisation and its channel gates take the statistics of the image at hand: a tile does not
+    Its instance normalization and its channel gates take the statistics of the image at hand: a tile does not
     render like the same area of the whole image.
 
     Args:

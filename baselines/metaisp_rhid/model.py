@@ -34,7 +34,7 @@ _NAMES = {
 
 
 class SummedSpatialCorrection(SpatialCorrection):
-    """MSCB of the port: pixels of Y are scaled by the sum of their normalised channels times that of V.
+    """MSCB of the port: pixels of Y are scaled by the sum of their normalized channels times that of V.
 
     The paper's cosine similarity sums the products of the two instead.
     """

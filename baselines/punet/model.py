@@ -19,7 +19,7 @@ _INIT = 0.01  # spread of the kernels and value of the biases before training
 
 
 class DoubleConv(nn.Module):
-    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalisation before it."""
+    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalization before it."""
 
     def __init__(self, in_channels: int, channels: int, norm: bool) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class PUNETNet(nn.Module):
 
     Args:
         width: b, the channels at the packed size; they double with every level, to 16b.
-        instance_norm: Whether the blocks below the packed size are instance-normalised.
+        instance_norm: Whether the blocks below the packed size are instance-normalized.
     """
 
     def __init__(self, width: int, instance_norm: bool) -> None:
@@ -110,7 +110,7 @@ class PUNET(ISPModel):
 
     Args:
         width: b, the channels at the packed size, a multiple of 4.
-        instance_norm: Whether the blocks below the packed size are instance-normalised; packed height and
+        instance_norm: Whether the blocks below the packed size are instance-normalized; packed height and
             width then have to be more than 16.
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
 

@@ -29,7 +29,7 @@ from ispbench.raw.levels import BGRG_ORDER, add_black_level
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
 _SMALLEST = 32
 
-# Which levels are instance-normalised: level 1, levels 2 to 5.
+# Which levels are instance-normalized: level 1, levels 2 to 5.
 _INSTANCE_NORM = {"all": (True, True), "coarse": (False, True), "none": (False, False)}
 
 # From the names in the authors' checkpoints to those of `PyNETNet`.
@@ -49,7 +49,7 @@ class PyNETNet(nn.Module):
 
     Args:
         level: The level whose image comes out, 5 (coarsest) to 0 (full size).
-        instance_norm: The levels that are instance-normalised: ``all``, ``coarse`` (2 to 5) or ``none``. The
+        instance_norm: The levels that are instance-normalized: ``all``, ``coarse`` (2 to 5) or ``none``. The
             first block of the encoder, d3 and d14 of level 1, the upsampling and the heads never are.
     """
 
@@ -106,19 +106,19 @@ class PyNET(ISPModel):
     the parameter names are the same at every level. The image of level L is 2^L times smaller on each side:
     `forward` returns (N, 3, 2h / 2^L, 2w / 2^L). Level 0, the full size, is the finished network.
 
-    Instance normalisation takes the statistics of the image at hand: a tile does not render like the same
+    Instance normalization takes the statistics of the image at hand: a tile does not render like the same
     area of the whole image.
 
     Args:
         level: The level whose image comes out, 5 to 0.
-        instance_norm: The levels that are instance-normalised: ``all`` (as in the authors' PyTorch version),
+        instance_norm: The levels that are instance-normalized: ``all`` (as in the authors' PyTorch version),
             ``coarse`` (levels 2 to 5, as in their TensorFlow version) or ``none``.
 
     Attributes:
         unused_parameters: At this level: the heads of all other levels and, above level 0, the finer levels.
 
     Raises:
-        UserError: for an unknown level or choice of normalisation.
+        UserError: for an unknown level or choice of normalization.
     """
 
     net: PyNETNet

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
 from ispbench.data.cache import cache_folder
-from ispbench.data.datasets.layout import Offence
+from ispbench.data.datasets.layout import Issue
 from ispbench.data.packing import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
@@ -46,7 +46,7 @@ class PairedDataModule(pl.LightningDataModule):
         batch_size: Of training: what one optimizer step sees, divided among devices and accumulated batches, so that
             learning rate and schedule hold on any number of devices.
         eval_batch_size: Of validation and test; 1 where images differ in size.
-        simulated: Whether the RAW is computed from photos; results are labelled so.
+        simulated: Whether the RAW is computed from photos; results are labeled so.
         target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
             as their authors give them, ``own-split`` if the split is ours.
         on_error: What happens to a file that cannot be read in training: ``raise`` ends the run and names it, ``skip``
@@ -125,7 +125,7 @@ class PairedDataModule(pl.LightningDataModule):
             UserError: if they are missing or malformed.
         """
 
-    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+    def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:
         """The pairs of all splits as far as they can be found, and what is wrong with the rest, for a check."""
         return {split: self.open(split) for split in SPLITS}, []
 

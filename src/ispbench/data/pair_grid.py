@@ -1,4 +1,4 @@
-"""``ispbench data show``: a PNG grid of pairs, each a grey-world rendering of the RAW beside its target."""
+"""``ispbench data show``: a PNG grid of pairs, each a gray-world rendering of the RAW beside its target."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ispbench.data.datamodule import SPLITS, PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.image_files import read_mosaic
 from ispbench.data.validation.check import spread
-from ispbench.data.validation.plausibility import grey_world
+from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from ispbench.raw.bayer import to_rggb
 
@@ -47,18 +47,18 @@ def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: i
     cells = []
     for index in indices:
         mosaic, target = source.read(index)
-        rendering = _eight_bits(grey_world(mosaic, data.black_level, data.white_level))
+        rendering = _eight_bits(gray_world(mosaic, data.black_level, data.white_level))
         cells.append(np.hstack([_shrink(rendering, size), _shrink(target, size)]))
     return _tile(cells, _COLUMNS)
 
 
 def full_grid(data: FolderData, count: int) -> NDArray[np.uint8]:
-    """Draws full-resolution mosaics, which have no targets, as grey-world renderings, shape (H, W, 3), sRGB."""
+    """Draws full-resolution mosaics, which have no targets, as gray-world renderings, shape (H, W, 3), sRGB."""
     paths = data.full_mosaics()
     cells = []
     for index in spread(len(paths), count):
         mosaic = to_rggb(read_mosaic(paths[index]), data.cfa)
-        cells.append(_shrink(_eight_bits(grey_world(mosaic, data.black_level, data.white_level)), _FULL_SIDE))
+        cells.append(_shrink(_eight_bits(gray_world(mosaic, data.black_level, data.white_level)), _FULL_SIDE))
     return _tile(cells, 1)
 
 

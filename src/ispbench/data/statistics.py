@@ -1,4 +1,4 @@
-"""``ispbench data stats``: sizes, levels, colours and brightness of each split."""
+"""``ispbench data stats``: sizes, levels, colors and brightness of each split."""
 
 import argparse
 import json

@@ -152,7 +152,7 @@ class CameraData(PairedDataModule):
         if not self._splits:
             paths = split_files(self.root, self.fractions)
             new = [path for split in SPLITS for path in paths[split] if not self._place(path).is_dir()]
-            self._make_room(new)
+            self._check_disk_space(new)
             number = sum(map(len, paths.values()))
             work = ((split, path) for split in SPLITS for path in paths[split])
             splits: dict[str, list[Developed]] = {split: [] for split in SPLITS}
@@ -205,7 +205,7 @@ class CameraData(PairedDataModule):
         key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
         return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
 
-    def _make_room(self, paths: Sequence[Path]) -> None:
+    def _check_disk_space(self, paths: Sequence[Path]) -> None:
         """Refuses before the first file is developed if the disk cannot hold all of them."""
         needed = 0
         for path in paths:

@@ -1,8 +1,8 @@
-"""Whether a RAW mosaic and an sRGB image can be a pair, judged by small, blurred versions of both.
+"""Whether a RAW mosaic and an sRGB image can be a pair, compared by small, blurred versions of both.
 
-Pairs of two cameras differ in tone and colour and by some pixels, so that only coarse structure is compared: luminance
-decides whether both show one scene, colour contrasts decide which CFA phase the mosaic has, and a grey-world rendering
-(the classical pipeline without a colour matrix) must come near the target.
+Pairs of two cameras differ in tone and color and by some pixels, so that only coarse structure is compared: luminance
+decides whether both show one scene, color contrasts decide which CFA phase the mosaic has, and a gray-world rendering
+(the classical pipeline without a color matrix) must come near the target.
 """
 
 import cv2
@@ -44,8 +44,8 @@ def correlation(first: Array, second: Array) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
-def grey_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
-    """Renders an RGGB mosaic: bilinear demosaicing, grey-world white balance, gamma.
+def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
+    """Renders an RGGB mosaic: bilinear demosaicing, gray-world white balance, gamma.
 
     Args:
         mosaic: In DN, shape (H, W), even sides of at least 4.
@@ -68,8 +68,8 @@ def rendering_psnr(rendering: Array, target: NDArray[np.uint8]) -> float:
     return float(-10 * np.log10(max(float(np.mean((ours * gain - theirs) ** 2)), 1e-10)))
 
 
-def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """Correlation of the coarse colour contrasts R-G and B-G of two images; NaN if the target is grey."""
+def color_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
+    """Correlation of the coarse color contrasts R-G and B-G of two images; NaN if the target is gray."""
     ours, theirs = (_contrasts(coarse(image)) for image in (rendering, target / np.float32(255)))
     if theirs.std() < _FLAT or ours.std() < 1e-6:
         return float("nan")
@@ -79,12 +79,12 @@ def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
 def phase_agreements(
     mosaic: NDArray[np.uint16], target: NDArray[np.uint8], black_level: float, white_level: float
 ) -> dict[str, float]:
-    """The colour agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
+    """The color agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
     result = {}
     for phase, (top, left) in PHASE_OFFSETS.items():
         cut = to_rggb(mosaic, phase)
         window = target[top : top + cut.shape[0], left : left + cut.shape[1]]
-        result[phase] = colour_agreement(grey_world(cut, black_level, white_level), window)
+        result[phase] = color_agreement(gray_world(cut, black_level, white_level), window)
     return result
 
 
