@@ -163,6 +163,10 @@ def default_of(group: str, name: str) -> dict[str, Any]:
     return dict(OmegaConf.to_container(config[group], resolve=True))  # type: ignore[arg-type]
 
 
+def _names_group(key: str) -> bool:
+    return "." not in key and key.partition("/")[0] in groups()
+
+
 def load_run(folder: Path, overrides: Sequence[str] = ()) -> "DictConfig":
     """The configuration of a run, as its folder holds it, with changes.
 
@@ -186,22 +190,15 @@ def load_run(folder: Path, overrides: Sequence[str] = ()) -> "DictConfig":
         raise UserError(f"{path} is not the configuration of a run ({error}).") from error
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-        whole = [
-            item.input_line
-            for item in parsed
-            if item.key_or_group.partition("/")[0] in groups() and "." not in item.key_or_group
-        ]
-        if whole:
-            composed = compose(whole)
-            for group in dict.fromkeys(item.partition("=")[0].partition("/")[0] for item in whole):
-                config[group] = OmegaConf.to_container(composed[group], resolve=False)
-                if group in config.choices:
-                    config.choices[group] = next(
-                        item.partition("=")[2] for item in whole if item.startswith(f"{group}=")
-                    )
+        whole = {item.key_or_group: str(item.input_line) for item in parsed if _names_group(item.key_or_group)}
+        composed = compose(list(whole.values())) if whole else {}
+        for group in dict.fromkeys(key.partition("/")[0] for key in whole):
+            config[group] = OmegaConf.to_container(composed[group], resolve=False)
+            if group in config.choices and group in whole:
+                config.choices[group] = whole[group].partition("=")[2]
         OmegaConf.set_struct(config, True)
         for item in parsed:
-            if item.input_line not in whole:
+            if item.key_or_group not in whole:
                 adds = item.is_add() or item.is_force_add()
                 OmegaConf.update(config, item.key_or_group, item.value(), force_add=adds)
     except (HydraException, OmegaConfBaseException) as error:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from ispbench.data.cache import cache_folder
 from ispbench.data.datasets.layout import Issue
@@ -182,18 +182,30 @@ class PairedDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._whole_images("val")
+        return self.evaluation_loader("val", *self._process())
 
     def test_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._whole_images("test")
+        return self.evaluation_loader("test", *self._process())
 
-    def _whole_images(self, split: str) -> DataLoader:
-        dataset, trainer = PairDataset(self.source(split)), self.trainer
-        sampler: DistributedSampler | None = None
-        if trainer is not None and trainer.world_size > 1:
-            sampler = DistributedSampler(dataset, trainer.world_size, trainer.global_rank, shuffle=False)
-        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=sampler)
+    def evaluation_loader(self, split: str, rank: int = 0, world_size: int = 1, limit: int | None = None) -> DataLoader:
+        """Whole images of a split, in order, as stored; `to_canonical` scales a batch.
+
+        Args:
+            split: train, val or test.
+            rank: Of this process.
+            world_size: How many processes share the images. Some come twice where they do not divide evenly.
+            limit: Only the first images; None for all.
+        """
+        source = self.source(split)
+        pairs: PairDataset | Subset = PairDataset(source)
+        if limit is not None:
+            pairs = Subset(pairs, range(min(limit, len(source))))
+        sampler = DistributedSampler(pairs, world_size, rank, shuffle=False) if world_size > 1 else None
+        return self._loader(pairs, batch_size=self.eval_batch_size, sampler=sampler)
+
+    def _process(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Counts what was skipped for a batch."""
@@ -220,7 +232,7 @@ class PairedDataModule(pl.LightningDataModule):
         raw = normalize_raw(batch["raw"].float(), self.black_level, self.white_level)
         return {**batch, "raw": raw, "target": batch["target"].float() / 255}
 
-    def _loader(self, dataset: PairDataset, **options: Any) -> DataLoader:
+    def _loader(self, dataset: PairDataset | Subset, **options: Any) -> DataLoader:
         workers = self.num_workers
         if workers is None:
             workers = 0 if self.in_memory else loading_processes(self.trainer.num_devices if self.trainer else 1)

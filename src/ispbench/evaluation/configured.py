@@ -19,7 +19,7 @@ from ispbench.evaluation.deploy import merge_branches
 from ispbench.evaluation.evaluate import Observer, Result, best_device, evaluate
 from ispbench.evaluation.latency import latency
 from ispbench.files import hash_file
-from ispbench.metrics.quality import LPIPS
+from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.table import TABLE, Metric, choose
 from ispbench.models.build import build_model
 from ispbench.models.ensemble import Evaluation as Ensemble

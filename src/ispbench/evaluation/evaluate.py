@@ -15,17 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ispbench.config import compose
 from ispbench.data.datamodule import SPLITS, PairedDataModule
 from ispbench.errors import UserError
-from ispbench.metrics.backbones import WeightsUnavailableError
-from ispbench.metrics.scoring import ScoreTable, quantize, score_images
-from ispbench.metrics.table import TABLE, Metric, Score, choose
+from ispbench.metrics.collection import ImageScores
+from ispbench.metrics.quality import quantize
+from ispbench.metrics.scoring import load, score_images
+from ispbench.metrics.table import Metric, Score, choose
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.protocols.original import OriginalGT
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-DEFAULT_METRICS = tuple(name for name in TABLE if TABLE[name].default)
 
 Batch = dict[str, Any]
 Renderer = Callable[[Batch], Tensor]
@@ -126,15 +127,16 @@ def score_outputs(
         raise UserError(f"split={split} is unknown; choose one of {', '.join(SPLITS)}.")
     protocol = OriginalGT() if protocol is None else protocol
     device = torch.device("cpu") if device is None else device
-    chosen = dict(metrics) if isinstance(metrics, Mapping) else choose(DEFAULT_METRICS if metrics is None else metrics)
-    notes: dict[str, str] = {}
-    loaded = _load(chosen, device, notes)
+    chosen = dict(metrics) if isinstance(metrics, Mapping) else choose(_default() if metrics is None else metrics)
+    loaded, notes = load(chosen, device)
+    for name, reason in notes.items():
+        warnings.warn(f"{chosen[name].label} is left out: {reason}", stacklevel=2)
     names = data.source(split).names
     if not len(names):
         raise UserError(f"The {split} split of {data.version} has no pairs; run: ispbench data check")
     extra = protocol.prepare(data, split)
     rank, world_size = _process()
-    table = ScoreTable().to(device)
+    table = ImageScores().to(device)
     loader = data.evaluation_loader(split, rank, world_size, limit)
     for batch in _track(loader, f"Scoring {data.version}", progress and rank == 0):
         batch = data.to_canonical(_to(batch, device))
@@ -155,27 +157,16 @@ def _score(
 ) -> Tensor:
     """One row of scores an image, and at its end whether the output was finite; shape (N, metrics + 1)."""
     finite = images.isfinite().flatten(1).all(1)
-    images = torch.nan_to_num(images)
-    target, mask, premultiplied_mask = protocol.reference(quantize(images), batch)
+    target, mask, premultiplied_mask = protocol.reference(quantize(torch.nan_to_num(images)), batch)
     if premultiplied_mask is not None:
         images = images * premultiplied_mask
     rows = score_images(metrics, loaded, images, target, mask)
-    rows[~finite] = torch.nan
     return torch.cat((rows, finite[:, None].to(rows)), dim=1)
 
 
-def _load(metrics: Mapping[str, Metric], device: torch.device, notes: dict[str, str]) -> dict[str, Score]:
-    """The functions of the metrics; what has no weights is left out, for a noted reason."""
-    loaded: dict[str, Score] = {}
-    for name, metric in metrics.items():
-        try:
-            function = metric.load()
-        except WeightsUnavailableError as error:
-            notes[name] = str(error)
-            warnings.warn(f"{metric.label} is left out: {error}", stacklevel=2)
-            continue
-        loaded[name] = function.to(device) if isinstance(function, nn.Module) else function
-    return loaded
+def _default() -> list[str]:
+    """The metrics of ``metrics=default``."""
+    return list(compose().metrics.scores)
 
 
 def _means(

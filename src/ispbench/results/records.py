@@ -31,6 +31,38 @@ _PACKAGES = (
 )
 
 
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def _git() -> dict[str, Any]:
+    """Commit and dirty flag of the checkout that runs; empty for an installed package."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return {}
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
 @dataclass(kw_only=True)
 class Record:
     """What trainings and evaluations have in common.
@@ -63,8 +95,8 @@ class Record:
     schema: int = SCHEMA
     date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
     ispbench: str = ispbench.__version__
-    versions: dict[str, str] = field(default_factory=lambda: dict(_versions()))
-    git: dict[str, Any] = field(default_factory=lambda: dict(_git()))
+    versions: dict[str, str] = field(default_factory=lambda: _versions())
+    git: dict[str, Any] = field(default_factory=lambda: _git())
 
     @property
     def id(self) -> str:
@@ -134,35 +166,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@cache
-def _git() -> dict[str, Any]:
-    """Commit and dirty flag of the checkout that runs; empty for an installed package."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return {}
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
-        }
-    except (OSError, subprocess.CalledProcessError):
-        return {}

@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ispbench.metrics.scoring import ScoreTable, score_images
+from ispbench.metrics.collection import ImageScores
+from ispbench.metrics.scoring import load, score_images
 from ispbench.metrics.table import choose
 
 
@@ -26,15 +27,13 @@ class ValidationScores(pl.Callback):
     def __init__(self, metrics: Sequence[str], extra: Mapping[str, Any] | None = None) -> None:
         known = choose(metrics, extra)
         self._metrics = {name: known[name] for name in metrics}
-        self._loaded = {name: metric.load() for name, metric in self._metrics.items()}
-        self._table = ScoreTable()
+        self._loaded, _ = load(self._metrics)
+        self._table = ImageScores()
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Empties the table."""
-        self._table = ScoreTable().to(pl_module.device)
-        for function in self._loaded.values():
-            if isinstance(function, torch.nn.Module):
-                function.to(pl_module.device)
+        self._table = ImageScores().to(pl_module.device)
+        self._loaded, _ = load(self._metrics, pl_module.device)
 
     @torch.no_grad()
     def on_validation_batch_end(
