@@ -2,10 +2,12 @@ import json
 
 import pytest
 
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
-from ispbench.results.leaderboard import COLUMNS, leaderboard, main, print_tables
+from ispbench.results.leaderboard import COLUMNS, leaderboard, print_tables
 from ispbench.results.record import Record, load_records
+from tests.conftest import REPOSITORY
 
 
 def make(identity, **fields):
@@ -84,20 +86,25 @@ def test_protocols_are_never_mixed_in_a_table(tmp_path, capsys):
 def test_the_csv_is_written_and_checked(tmp_path, capsys):
     make("run-1", simulated=True).save(tmp_path / "runs")
     with pytest.raises(UserError, match="out of date"):
-        main(["--results", str(tmp_path), "--check"])
-    main(["--results", str(tmp_path)])
-    main(["--results", str(tmp_path), "--check"])
+        dispatch(["leaderboard", "--results", str(tmp_path), "--check"])
+    dispatch(["leaderboard", "--results", str(tmp_path)])
+    dispatch(["leaderboard", "--results", str(tmp_path), "--check"])
     assert "simulated sensor" in capsys.readouterr().out
     make("run-2").save(tmp_path / "runs")
     with pytest.raises(UserError, match="out of date"):
-        main(["--results", str(tmp_path), "--check"])
+        dispatch(["leaderboard", "--results", str(tmp_path), "--check"])
 
 
 def test_an_empty_folder_says_how_to_start(tmp_path, capsys):
-    main(["--results", str(tmp_path)])
+    dispatch(["leaderboard", "--results", str(tmp_path)])
     assert "python -m ispbench model=metaisp data=mini" in capsys.readouterr().out
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="no folder"):
-        main(["--results", str(tmp_path / "none")])
+        dispatch(["leaderboard", "--results", str(tmp_path / "none")])
+
+
+def test_every_column_of_the_leaderboard_is_explained():
+    explained = (REPOSITORY / "results" / "README.md").read_text()
+    assert not [column for column in COLUMNS if f"`{column}`" not in explained]

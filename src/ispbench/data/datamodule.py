@@ -1,6 +1,5 @@
 """The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
 
-import sys
 from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import cache_folder
 from ispbench.data.datasets.layout import Offence
 from ispbench.data.packing import open_pack, pack_path
@@ -17,8 +18,6 @@ from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
 from ispbench.errors import UserError
 from ispbench.raw.levels import subtract_black
-
-SPLITS = ("train", "val", "test")
 
 
 class PairedDataModule(pl.LightningDataModule):
@@ -194,7 +193,7 @@ class PairedDataModule(pl.LightningDataModule):
         """Counts what was skipped for a batch."""
         for line in filter(None, "\n".join(batch.pop("skipped", ())).splitlines()):
             if line not in self.skipped:
-                print(f"ispbench: skipped a pair (data.on_error=skip): {line}", file=sys.stderr)
+                warn(f"skipped a pair (data.on_error=skip): {line}")
             self.skipped[line] += 1
         return batch
 

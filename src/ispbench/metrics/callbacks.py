@@ -13,8 +13,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ispbench.errors import UserError
-from ispbench.evaluation.complexity import SIZES, complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.latency import latency
+from ispbench.evaluation.sizes import SIZES
 from ispbench.metrics.backbones import WeightsUnavailableError
 from ispbench.metrics.quality import LPIPS, quantise
 from ispbench.metrics.scores import SCORES, ImageScores, choose, score_each

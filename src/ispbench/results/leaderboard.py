@@ -1,14 +1,11 @@
 """The leaderboard: finished runs as a table and as ``results/leaderboard.csv``."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from ispbench.console import Column, say, table
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
 from ispbench.results.record import load_records
@@ -94,36 +91,54 @@ def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
+def leaderboard_of(results: Path) -> pd.DataFrame:
+    """The leaderboard of a results folder.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
+    if not results.is_dir():
+        raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
+    return leaderboard(results / "runs")
+
+
+def write_file(board: pd.DataFrame, results: Path) -> Path:
+    """Writes ``leaderboard.csv`` of a results folder."""
+    path = results / "leaderboard.csv"
+    write_atomically(path, board.to_csv(index=False))
+    return path
+
+
+def check_file(board: pd.DataFrame, results: Path) -> None:
+    """Checks that ``leaderboard.csv`` is what `write_file` would write.
+
+    Raises:
+        UserError: if it is not.
+    """
+    path = results / "leaderboard.csv"
+    if not path.is_file() or path.read_text() != board.to_csv(index=False):
+        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard results={results}")
+
+
+def print_tables(board: pd.DataFrame) -> None:
     """Prints one table for each protocol and rules version: rows of different ones do not compare."""
-    console = console or Console()
-    console.width = max(console.width, 124)
-    if table.empty:
-        console.print("No finished runs yet. Start one: python -m ispbench model=metaisp data=mini")
-    for (protocol, rules), rows in table.groupby(["protocol", "rules"], sort=False):
+    if board.empty:
+        say("No finished runs yet. Start one: python -m ispbench model=metaisp data=mini")
+    for (protocol, rules), rows in board.groupby(["protocol", "rules"], sort=False):
         simulated = ", simulated sensor" if rows["simulated"].any() else ""
         inputs = rows["gmacs_input"].dropna().unique()
         devices = ", ".join(rows["device"].dropna().unique())
-        shown = Table(
-            title=f"{protocol}{simulated}, rules {rules}",
-            box=box.SIMPLE_HEAD,
-            caption=f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}." if len(inputs) else None,
+        columns = (
+            Column("model"),
+            Column("variant", fold=True, min_width=26 if rows["variant"].any() else None),
+            *(Column(name, right=True) for name in ("seed", "steps", "PSNR ↑", "SSIM ↑", "LPIPS ↓")),
+            *(Column(name, right=True) for name in ("params", "GMACs", "ms", "images")),
         )
-        for name in ("model", "variant", "seed", "steps"):
-            shown.add_column(
-                name,
-                justify="left" if name in ("model", "variant") else "right",
-                no_wrap=name != "variant",
-                overflow="fold",
-                min_width=26 if name == "variant" and rows["variant"].any() else None,
-            )
-        for name in ("PSNR ↑", "SSIM ↑", "LPIPS ↓", "params", "GMACs", "ms", "images"):
-            shown.add_column(name, justify="right", no_wrap=True)
-        for row in rows.to_dict("records"):
-            shown.add_row(
+        cells = [
+            (
                 row["model"],
                 row["variant"] or "",
-                str(row["seed"]),
+                row["seed"],
                 _show(row["steps"], "{:.0f}"),
                 _show(row["psnr"], "{:.2f}"),
                 _show(row["ssim"], "{:.4f}"),
@@ -133,34 +148,16 @@ def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
                 _show(row["latency_ms"], "{:.0f}"),
                 _show(row["n_images"], "{:.0f}"),
             )
-        console.print(shown)
+            for row in rows.to_dict("records")
+        ]
+        table(
+            columns,
+            cells,
+            title=f"{protocol}{simulated}, rules {rules}",
+            caption=f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}." if len(inputs) else "",
+            min_width=124,
+        )
 
 
 def _show(value: Any, pattern: str) -> str:
     return "-" if value is None or pd.isna(value) else pattern.format(value)
-
-
-def main(arguments: list[str]) -> None:
-    """``ispbench leaderboard``."""
-    parser = argparse.ArgumentParser(
-        prog="ispbench leaderboard",
-        description="Print the leaderboard and write it to RESULTS/leaderboard.csv.",
-    )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail if leaderboard.csv is not what the runs give",
-    )
-    options = parser.parse_args(arguments)
-    if not options.results.is_dir():
-        raise UserError(f"There is no folder {options.results}; run a training first or pass --results.")
-    table = leaderboard(options.results / "runs")
-    print_tables(table)
-    path = options.results / "leaderboard.csv"
-    content = table.to_csv(index=False)
-    if not options.check:
-        write_atomically(path, content)
-        print(f"wrote {path}")
-    elif not path.is_file() or path.read_text() != content:
-        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard --results {options.results}")
