@@ -1,7 +1,7 @@
 """How a results folder of many records is read: `python benchmarks/records.py [COUNT]`.
 
-Prints how much longer the whole folder takes than one record, and a lookup by key than reading one file. Times are noise
-on a busy machine; the ratios are what to look at.
+Prints how much longer the whole folder takes than one record, and a lookup by key than reading one file. Times are
+noise on a busy machine; the ratios are what to look at.
 """
 
 import subprocess

@@ -33,8 +33,8 @@ def create_model(name: str | None = None, *, weights: str | Path | None = None, 
 
     Args:
         name: One of `list_models`; may be left out where `weights` tell it.
-        weights: A checkpoint of ispbench, a run folder, or the authors' file. A checkpoint of ispbench brings the options
-            that its model was trained with.
+        weights: A checkpoint of ispbench, a run folder, or the authors' file. A checkpoint of ispbench brings the
+            options that its model was trained with.
         **options: Settings of ``conf/model/<name>.yaml``, such as ``num_bases=4``.
 
     Returns:
@@ -89,8 +89,8 @@ def evaluate(
     """Scores any model on any split under any protocol.
 
     Args:
-        model: From `create_model`, or any module or function of your own from canonical packed RAW, shape (N, 4, h, w), to
-            sRGB in [0, 1], shape (N, 3, 2h, 2w).
+        model: From `create_model`, or any module or function of your own from canonical packed RAW, shape (N, 4, h, w),
+            to sRGB in [0, 1], shape (N, 3, 2h, 2w).
         data: From `load_data`.
         protocol: A file of ``conf/protocol/``, or a protocol.
         split: train, val or test.

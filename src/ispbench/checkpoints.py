@@ -4,7 +4,6 @@ model = load_official("liteispnet", "LiteISPNet_model_80.pth")
 """
 
 import pickle
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
@@ -115,7 +115,7 @@ def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
         try:
             read_state_dict(path)
         except UserError as error:
-            print(f"ispbench: {error} The checkpoint before it is taken.", file=sys.stderr)
+            warn(f"{error} The checkpoint before it is taken.")
         else:
             return path
     if required:

@@ -1,12 +1,11 @@
 """Hydra configurations from Python: composing them and naming what can be chosen."""
 
-import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ispbench.errors import UserError
+from ispbench.errors import UserError, mistake_in, suggest
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -24,6 +23,37 @@ def config_folder() -> Path:
 def choices(group: str) -> list[str]:
     """The names of a configuration group: the files of ``conf/<group>/``."""
     return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+
+
+def select(group: str, patterns: Sequence[str]) -> list[str]:
+    """The names of a configuration group that match any of the patterns, such as ``awnet*``.
+
+    Raises:
+        UserError: for a pattern that matches none.
+    """
+    names = choices(group)
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            raise UserError(
+                f"There is no {group} {pattern!r}.{suggest(pattern, names)} Valid choices: {', '.join(names)}."
+            )
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def keys() -> list[str]:
+    """The first words of all overrides: the configuration groups and the keys of ``conf/config.yaml``."""
+    import yaml
+
+    return sorted({*groups(), *yaml.safe_load((config_folder() / "config.yaml").read_text())} - {"defaults"})
+
+
+def chosen(overrides: Sequence[str], group: str) -> str | None:
+    """What the overrides choose of a group, the last one counts; None if they choose nothing."""
+    named = [value for key, _, value in (item.lstrip("+").partition("=") for item in overrides) if key == group]
+    return named[-1] if named else None
 
 
 def groups() -> list[str]:
@@ -65,6 +95,34 @@ def compose_run(overrides: Sequence[str] = ()) -> "DictConfig":
     return config
 
 
+def compose_and_build(overrides: Sequence[str], *groups: str) -> list[Any]:
+    """Composes a configuration and builds some of its parts, such as ``data`` and ``protocol``.
+
+    Raises:
+        UserError: for a mistake in the overrides, a missing value, or what a part itself complains of.
+    """
+    config = compose(overrides)
+    for group in groups:
+        require_values(config[group])
+    return [build(config[group]) for group in groups]
+
+
+def build(config: Any, **more: Any) -> Any:
+    """Instantiates what ``_target_`` names; a user's mistake comes up without Hydra's wrapping.
+
+    Args:
+        config: A part of a configuration.
+        **more: Further arguments of the target.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(config, **more)
+    except InstantiationException as error:
+        raise mistake_in(error) or error from None
+
+
 def require_values(config: "DictConfig") -> None:
     """Checks that nothing without a default was left out.
 
@@ -80,7 +138,7 @@ def require_values(config: "DictConfig") -> None:
 
 def explain(error: Exception) -> str:
     """One sentence on what is wrong with an override or a configuration, naming the valid keys or choices."""
-    from hydra.errors import HydraException, OverrideParseException
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import MissingMandatoryValue
 
@@ -94,38 +152,15 @@ def explain(error: Exception) -> str:
     if isinstance(parent, DictConfig) and key and key not in parent:
         place = str(parent._get_full_key(None) or "the configuration")
         valid = sorted(str(name) for name in parent if name != "hydra")
-        return f"Unknown key {key!r} in {place}.{_suggest(key, valid)} Valid keys: {', '.join(valid)}."
-    message = " ".join(str(error).split())
-    missing_choice = re.search(r"Could not find '([\w/]+)/([^'/]+)'", message)
-    if isinstance(error, HydraException) and missing_choice:
-        group, name = missing_choice.groups()
+        return f"Unknown key {key!r} in {place}.{suggest(key, valid)} Valid keys: {', '.join(valid)}."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher":
             extra = "ray" if name == "ray" else "launch"
             return f'launcher={name} needs a package that is missing: pip install "ispbench[{extra}]".'
         valid = choices(group)
-        return f"Unknown choice {group}={name}.{_suggest(name, valid)} Valid choices: {', '.join(valid)}."
-    return message
-
-
-def _suggest(name: str, valid: Sequence[str]) -> str:
-    near = get_close_matches(name, valid, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def build(node: "DictConfig", **arguments: Any) -> Any:
-    """Instantiates a part of a configuration; a user's mistake inside comes up as it is.
-
-    Args:
-        node: Has a ``_target_``.
-        **arguments: Passed besides.
-    """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    try:
-        return instantiate(node, **arguments)
-    except InstantiationException as error:
-        raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
+        return f"Unknown choice {group}={name}.{suggest(name, valid)} Valid choices: {', '.join(valid)}."
+    return " ".join(str(error).split())
 
 
 def build_group(group: str, name: str, options: Mapping[str, Any]) -> Any:
@@ -172,8 +207,8 @@ def load_run(folder: Path, overrides: Sequence[str] = ()) -> "DictConfig":
 
     Args:
         folder: Holds ``config.yaml``.
-        overrides: Choices such as ``protocol=aligned-gt-raw`` replace a whole group; keys such as ``data.root=FOLDER`` are
-            changed in place.
+        overrides: Choices such as ``protocol=aligned-gt-raw`` replace a whole group; keys such as ``data.root=FOLDER``
+            are changed in place.
 
     Raises:
         UserError: for an unreadable file, an unknown key or choice.

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ispbench.cli.data import main
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
@@ -152,12 +152,12 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
 )
 def test_a_users_mistake_is_one_sentence(arguments, message):
     with pytest.raises(UserError) as error:
-        main(arguments)
+        dispatch(["data", *arguments])
     assert message in str(error.value)
 
 
 def test_help_needs_nothing_slow(tmp_path):
-    code = "import sys; from ispbench.cli.data import main; main(['check', '--help'])"
+    code = "from ispbench.cli.main import dispatch; dispatch(['data', 'check', '--help'])"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
@@ -169,9 +169,8 @@ def test_help_needs_nothing_slow(tmp_path):
 
 def test_full_resolution_files_are_shown(tmp_path):
     zrr_tree(tmp_path / "zrr", np.random.default_rng(0))
-    main(
-        ["show", "data=zrr", f"data.root={tmp_path / 'zrr'}", "--full-resolution", "--output", str(tmp_path / "f.png")]
-    )
+    options = ["--full-resolution", "--output", str(tmp_path / "f.png")]
+    dispatch(["data", "show", "data=zrr", f"data.root={tmp_path / 'zrr'}", *options])
     assert cv2.imread(str(tmp_path / "f.png")).shape == (2 * SIZE + 4, 2 * SIZE + 4, 3)
 
 
@@ -198,15 +197,14 @@ def test_real_pairs_are_checked_measured_shown_packed_trained_and_tested(shared,
     done = run("data", "check", *settings, cwd=tmp_path, **place)
     assert "10 pairs match" in done.stdout
 
-    main(["stats", *settings, "--output", str(tmp_path / "stats.json")])
+    dispatch(["data", "stats", *settings, "--output", str(tmp_path / "stats.json")])
     measured = json.loads((tmp_path / "stats.json").read_text())
     assert [measured[split]["pairs"] for split in ("train", "val", "test")] == [7, 1, 2]
     assert measured["train"]["raw_max"] == 4095
     assert measured["train"]["raw_Gr"] > measured["train"]["raw_R"] > 0
 
-    main(
-        ["show", *settings, "--split", "train", "--count", "3", "--size", "64", "--output", str(tmp_path / "pairs.png")]
-    )
+    options = ["split=train", "count=3", "size=64", f"output={tmp_path / 'pairs.png'}"]
+    dispatch(["data", "show", *settings, *options])
     grid = cv2.imread(str(tmp_path / "pairs.png"))
     assert grid.shape == (2 * 68, 2 * 132, 3)
     assert 20 < grid[:64, :128].mean() < 235

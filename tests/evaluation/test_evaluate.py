@@ -8,8 +8,7 @@ from torch import nn
 import ispbench
 from ispbench.errors import UserError
 from ispbench.evaluation.evaluate import evaluate
-from ispbench.metrics.quality import psnr
-from ispbench.metrics.quality import quantize
+from ispbench.metrics.quality import psnr, quantize
 from ispbench.metrics.table import Metric
 from ispbench.protocols.base import Protocol, Reference
 from tests.evaluation.toy_data import ToyData, ToyISP, images_of

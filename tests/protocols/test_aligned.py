@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import pytest
@@ -173,17 +171,9 @@ def write_dataset(root):
     return [f"data.root={root}", "data=folder", "data.black_level=0", "data.white_level=4095", "data.test_fraction=0.5"]
 
 
-def align(*arguments, cwd):
-    code = "from ispbench.cli.main import _guarded; from ispbench.cli.data_align import main; import sys; "
-    code += "sys.exit(_guarded(lambda: main(sys.argv[1:])))"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
-    )
-
-
 def test_the_command_line_aligns_scores_and_records(tmp_path):
     data = [*write_dataset(tmp_path / "data"), "protocol.mapping.steps=30", f"paths.cache={tmp_path / 'cache'}"]
-    done = align(*data, "--picture", "pairs.png", cwd=tmp_path)
+    done = ispbench("data", "align", *data, "--picture", "pairs.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     checksum = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("checksum"))
     assert cv2.imread(str(tmp_path / "pairs.png")).shape[1] > 5 * 64
@@ -204,7 +194,7 @@ def test_the_command_line_complains_in_a_sentence(tmp_path):
         (["protocol/flow=dys"], "dis"),
         (["protocol.flow.preset=best"], "ultrafast, fast, medium"),
     ):
-        done = align(*arguments, cwd=tmp_path)
+        done = ispbench("data", "align", *arguments, cwd=tmp_path)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr

@@ -54,11 +54,11 @@ def digest(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     count = iter(range(100))
 
-    def write_and_digest(module=MODULE, layers=LAYERS.format(kernel="k")):
+    def write_and_digest(module=MODULE, kernel="k"):
         number = next(count)
         names = [f"user_net_{number}", f"user_layers_{number}"]
         (tmp_path / f"{names[0]}.py").write_text(module.replace("{layers}", names[1]))
-        (tmp_path / f"{names[1]}.py").write_text(layers)
+        (tmp_path / f"{names[1]}.py").write_text(LAYERS.format(kernel=kernel))
         importlib.invalidate_caches()
         found = code_digest(importlib.import_module(names[0]).Net)
         for name in names:
@@ -77,7 +77,7 @@ def test_what_the_code_does_counts_and_how_it_is_written_does_not(digest):
 
 
 def test_what_it_imports_of_its_own_project_counts(digest):
-    assert digest(layers=LAYERS.format(kernel="k + 2")) != digest()
+    assert digest(kernel="k + 2") != digest()
 
 
 def test_an_installed_library_has_no_digest():

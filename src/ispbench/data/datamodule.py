@@ -1,7 +1,6 @@
 """The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
 
 import os
-import sys
 from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import cache_folder
 from ispbench.data.datasets.layout import Issue
 from ispbench.data.packing import open_pack, pack_path
@@ -18,8 +19,6 @@ from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
 from ispbench.errors import UserError
 from ispbench.raw.levels import normalize_raw
-
-SPLITS = ("train", "val", "test")
 
 
 def loading_processes(devices: int = 1) -> int:
@@ -201,7 +200,9 @@ class PairedDataModule(pl.LightningDataModule):
         pairs: PairDataset | Subset = PairDataset(source)
         if limit is not None:
             pairs = Subset(pairs, range(min(limit, len(source))))
-        sampler = DistributedSampler(pairs, world_size, rank, shuffle=False) if world_size > 1 else None
+        sampler: DistributedSampler | None = None
+        if world_size > 1:
+            sampler = DistributedSampler(pairs, world_size, rank, shuffle=False)
         return self._loader(pairs, batch_size=self.eval_batch_size, sampler=sampler)
 
     def _process(self) -> tuple[int, int]:
@@ -211,7 +212,7 @@ class PairedDataModule(pl.LightningDataModule):
         """Counts what was skipped for a batch."""
         for line in filter(None, "\n".join(batch.pop("skipped", ())).splitlines()):
             if line not in self.skipped:
-                print(f"ispbench: skipped a pair (data.on_error=skip): {line}", file=sys.stderr)
+                warn(f"skipped a pair (data.on_error=skip): {line}")
             self.skipped[line] += 1
         return batch
 

@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from ispbench.checkpoints import load_weights
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
-from ispbench.evaluation.complexity import SIZES, complexity
+from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.deploy import merge_branches
 from ispbench.evaluation.evaluate import Observer, Result, best_device, evaluate
 from ispbench.evaluation.latency import latency
+from ispbench.evaluation.sizes import SIZES
 from ispbench.files import hash_file
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.table import TABLE, Metric, choose

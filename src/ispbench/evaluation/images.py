@@ -93,7 +93,7 @@ def hash_images(paths: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> EvaluationRecord:
+def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> tuple[EvaluationRecord, Path]:
     """Scores the images of a folder against the targets of a dataset, and stores the record.
 
     Args:
@@ -102,13 +102,16 @@ def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> 
         suffix: See `find_images`.
         overrides: Of the configuration: ``data=...``, ``protocol=...``, ``eval.split=...``.
 
+    Returns:
+        The record and its file.
+
     Raises:
         UserError: for missing, extra or wrongly sized images.
     """
     config = compose_run(overrides)
     require_values(config)
     data, protocol = build(config.data), build(config.protocol)
-    data.num_workers = config.num_workers or 0
+    data.num_workers = config.num_workers
     data.prepare_data()
     split = config.eval.split
     paths = find_images(folder, list(data.source(split).names), suffix)
@@ -129,5 +132,4 @@ def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> 
     result = score_outputs(renderer(paths), data, protocol, split, metrics, limit=config.eval.limit)
     record.metrics, record.data, record.notes = dict(result.summary), dict(result.data), dict(result.notes)
     record.status = "finished"
-    store.save(Path(config.paths.results), record, result.scores.to_csv(index=False))
-    return record
+    return record, store.save(Path(config.paths.results), record, result.scores.to_csv(index=False))

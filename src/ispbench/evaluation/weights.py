@@ -14,7 +14,7 @@ from ispbench.results.claims import claim, settled
 from ispbench.results.records import EvaluationRecord
 
 
-def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationRecord, bool]:
+def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationRecord, Path, bool]:
     """Scores weights and stores the record, unless that was done before.
 
     Args:
@@ -22,7 +22,7 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
         overrides: Of the configuration: that of the run, where there is one, else the default with ``model=NAME``.
 
     Returns:
-        The record, and whether it was made now.
+        The record, its file, and whether it was made now.
 
     Raises:
         UserError: for weights of another model, unknown overrides, or unreadable pairs.
@@ -49,14 +49,13 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     protocol = build(config.protocol)
     record = configured.plan(config, data, protocol, source)
     results = Path(config.paths.results)
+    path = store.path_of(results, record)
     with claim(Path(config.paths.outputs).absolute(), record.key, wait=True):
         earlier = store.find(results, "evaluation", record.key)
         if earlier and settled(earlier, config.overwrite):
-            return EvaluationRecord(
-                **{key: value for key, value in earlier.items() if key not in ("id", "kind")}
-            ), False
+            return store.evaluation_of(earlier), path, False
         configured.run(record, config, data, protocol, source, build(config.model))
-    return record, True
+    return record, path, True
 
 
 def _compose(name: str | None, options: dict[str, object] | None, overrides: list[str]) -> DictConfig:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
-from ispbench.results.records import SCHEMA, Record
+from ispbench.results.records import SCHEMA, EvaluationRecord, Record
 
 _FOLDERS = {"training": "trainings", "evaluation": "evaluations"}
 _SCHEMA_1 = "runs"  # where version 0.1 kept its records: one for training and test together
@@ -27,11 +27,21 @@ def save(results: Path, record: Record, scores: str | None = None) -> Path:
     Raises:
         UserError: if the folder cannot be written to.
     """
-    path = results / _FOLDERS[record.kind] / f"{record.id}.json"
+    path = path_of(results, record)
     if scores is not None:
         write_atomically(path.with_suffix(".scores.csv"), scores)
     write_atomically(path, record.content())
     return path
+
+
+def path_of(results: Path, record: Record) -> Path:
+    """The file of a record."""
+    return results / _FOLDERS[record.kind] / f"{record.id}.json"
+
+
+def evaluation_of(record: dict[str, Any]) -> EvaluationRecord:
+    """An evaluation's record as it was saved, from how it is read back."""
+    return EvaluationRecord(**{key: value for key, value in record.items() if key not in ("id", "kind")})
 
 
 def as_dict(record: Record) -> dict[str, Any]:
@@ -97,7 +107,8 @@ def _join(evaluation: dict[str, Any], training: dict[str, Any]) -> dict[str, Any
 
 
 def _nested(evaluation: dict[str, Any]) -> dict[str, Any]:
-    config = evaluation.get("config", {})
+    """The configuration of the evaluation alone, under its name: the weights' source is no setting."""
+    config = {key: value for key, value in evaluation.get("config", {}).items() if key != "source"}
     return {"evaluation": config} if config else {}
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ispbench.config import build
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation import configured
+from ispbench.evaluation.report import report
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.results import store
@@ -46,7 +47,7 @@ def run(config: DictConfig) -> float | None:
     own_folder = Path(config.paths.run)
     with signals.sigterm_as_exception():
         data = fit.load_data(config)
-        protocol: Protocol = instantiate(config.protocol)
+        protocol: Protocol = build(config.protocol)
         grid = hydra.mode == RunMode.MULTIRUN
         model = _build(config, data, grid)
         trains = config.train and any(value.requires_grad for value in model.parameters())
@@ -64,11 +65,11 @@ def _build(config: DictConfig, data: PairedDataModule, grid: bool) -> ISPModel:
     """The model; that one cannot be built is recorded for the cell of a grid."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     try:
-        model: ISPModel = instantiate(config.model)
+        model: ISPModel = build(config.model)
     except Exception as error:
         if grid and is_first_process():
             record = fit.plan(config, data)
-            record.status, record.error = "failed", str(error.__cause__ or error)
+            record.status, record.error = "failed", str(error)
             store.save(Path(config.paths.results), record)
         raise
     return model
@@ -133,23 +134,7 @@ def _evaluate(
         config_file = folder / "config.yaml"
         if not config_file.is_file():
             config_file.write_text(OmegaConf.to_yaml(config, resolve=True))
-        _report(record, Path(config.paths.results), folder)
-
-
-def _report(record: EvaluationRecord, results: Path, folder: Path) -> None:
-    """Prints the scores of a finished evaluation, and where its record and its folder are."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    from ispbench.metrics.table import TABLE
-
-    console = Console()
-    shown = [(TABLE[name].label, TABLE[name].digits, record.metrics.get(name)) for name in ("psnr", "ssim", "lpips")]
-    scores = "  ".join(f"{label} {value:.{digits}f}" for label, digits, value in shown if value is not None)
-    title = f"[bold]{escape(record.model)}[/] {escape(record.variant)} on {escape(record.protocol)}"
-    console.print(f"{title}: {scores or 'not scored'}", highlight=False)
-    lines = f"record {results / 'evaluations' / record.id}.json\nfolder {folder}"
-    console.print(lines, highlight=False, markup=False, soft_wrap=True)
+        report(record, store.path_of(Path(config.paths.results), record), folder)
 
 
 def _discard(folder: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ispbench.checkpoints import load_weights, newest_checkpoint, weights_file
-from ispbench.config import default_of
+from ispbench.config import build, default_of
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.files import hash_file, write_atomically
@@ -55,7 +54,7 @@ class Trained:
 
 def load_data(config: DictConfig) -> PairedDataModule:
     """The dataset of a configuration, prepared, with the run's seed and loader processes."""
-    data: PairedDataModule = instantiate(config.data)
+    data: PairedDataModule = build(config.data)
     data.seed = config.seed
     data.num_workers = config.num_workers
     data.prepare_data()
@@ -201,7 +200,7 @@ class _Fit:
     def _build(self) -> None:
         config, name = self.config, self.record.model
         pl.seed_everything(config.seed, workers=True, verbose=False)
-        model: ISPModel = instantiate(config.model)
+        model: ISPModel = build(config.model)
         model.set_levels(self.data.black_level, self.data.white_level)
         if config.weights:
             load_weights(model, config.weights, name)
@@ -209,9 +208,9 @@ class _Fit:
             load_weights(model, self._resume, name)
         self.module = ISPModule(
             model,
-            loss=instantiate(config.loss),
-            optimizer=instantiate(config.optimizer),
-            scheduler=instantiate(config.scheduler),
+            loss=build(config.loss),
+            optimizer=build(config.optimizer),
+            scheduler=build(config.scheduler),
             compile=config.compile,
             about={
                 "model": name,
@@ -229,7 +228,7 @@ class _Fit:
             raise UserError(
                 "No average is kept of weights divided among devices; leave callbacks=ema out or set trainer=ddp."
             )
-        trainer: pl.Trainer = instantiate(
+        trainer: pl.Trainer = build(
             options,
             # The scores come first: the checkpoints are chosen by them.
             callbacks=[ValidationScores(config.metrics.validation, config.metrics.extra), *callbacks],
@@ -279,7 +278,7 @@ class _Fit:
 
 def members(group: DictConfig | None) -> list[Any]:
     """Instantiates the members of a configuration group that are not null."""
-    return [instantiate(member) for member in (group or {}).values() if member is not None]
+    return [build(member) for member in (group or {}).values() if member is not None]
 
 
 def close(loggers: Any, status: str, scores: dict[str, Any]) -> None:

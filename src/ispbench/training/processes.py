@@ -1,11 +1,12 @@
 """Which process speaks, and what of the libraries it leaves out."""
 
 import logging
-import sys
 import warnings
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
+
+from ispbench.console import warn
 
 
 def is_first_process() -> bool:
@@ -18,7 +19,7 @@ def tell(record: Any, what: str) -> None:
     if is_first_process():
         title = " ".join(part for part in (record.model, record.variant) if part)
         seed = "" if record.seed is None else f" seed {record.seed}"
-        print(f"ispbench: {record.kind} of {title}{seed} on {record.dataset}: {what}", file=sys.stderr)
+        warn(f"{record.kind} of {title}{seed} on {record.dataset}: {what}")
 
 
 def filter_warnings() -> None:

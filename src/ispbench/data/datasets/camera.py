@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import build_once, cache_folder
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import Pair
 from ispbench.errors import UserError
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
@@ -140,9 +141,8 @@ class CameraData(PairedDataModule):
         if self._splits:
             return
         self._developed()
-        console = Console(stderr=True)
         for name, note in self.notes.items():
-            console.print(f"{name}: {note}.", highlight=False, markup=False, soft_wrap=True)
+            warn(f"{name}: {note}.")
 
     def open(self, split: str) -> CameraSource:
         """The tiles of a split."""

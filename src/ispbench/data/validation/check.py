@@ -1,10 +1,8 @@
-"""``ispbench data check``: every pair present and readable, levels and CFA plausible, nothing mixed up.
+"""Whether a dataset is sound: every pair present and readable, levels and CFA plausible, nothing mixed up.
 
 Each finding counts what is wrong, names the first offenders, and says what to do.
 """
 
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -16,7 +14,7 @@ from ispbench.data.datasets.file_source import FolderSource
 from ispbench.data.datasets.layout import Issue
 from ispbench.data.image_files import stored_bits
 from ispbench.data.pairs import PairSource
-from ispbench.data.parallel import read_pairs
+from ispbench.data.parallel import read_pairs, spread
 from ispbench.data.validation.diagnose import MATCHED, Finding, Statistics, diagnose
 from ispbench.data.validation.plausibility import (
     correlation,
@@ -28,7 +26,6 @@ from ispbench.data.validation.plausibility import (
 )
 from ispbench.errors import UserError
 
-_SHOWN = 5  # offenders named of each kind
 _RENDERED = 64  # pairs of each split that are rendered
 _MARGIN = 0.02  # of white: noise around black
 _KEPT = 500  # suspicious pairs compared with each other
@@ -67,13 +64,6 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
             _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, statistics)
         findings += diagnose(statistics, data.black_level, data.white_level, getattr(data, "cfa", "RGGB"))
     return findings
-
-
-def spread(length: int, count: int | None) -> list[int]:
-    """At most `count` indices, evenly spread over `length`."""
-    if count is None or count >= length:
-        return list(range(length))
-    return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
 def _of_kind(issues: Sequence[Issue], kind: str, data: PairedDataModule) -> Finding:
@@ -133,24 +123,3 @@ def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, 
         for phase, agreement in phase_agreements(mosaic, target, black, white).items():
             collected[phase].append(agreement)
     statistics.phases = dict(collected)
-
-
-def run(data: PairedDataModule, options: argparse.Namespace) -> None:
-    """``ispbench data check``: prints the report.
-
-    Raises:
-        UserError: if there are errors.
-    """
-    findings = check(data, options.limit)
-    for finding in findings:
-        print(f"{finding.level:<8} {finding.text}")
-        for place in finding.first[:_SHOWN]:
-            print(f"{'':<8}   {place}")
-        if len(finding.first) > _SHOWN:
-            print(f"{'':<8}   and {len(finding.first) - _SHOWN:,} more")
-        if finding.remedy and finding.level != "ok":
-            print(f"{'':<8} > {finding.remedy}")
-    sys.stdout.flush()
-    errors = [finding for finding in findings if finding.level == "ERROR"]
-    if errors:
-        raise UserError(f"The check found {len(errors)} kinds of errors; the report above says what to do about each.")
