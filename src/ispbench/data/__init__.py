@@ -1,1 +1,1 @@
-"""Datasets of RAW and sRGB pairs behind one datamodule."""
+"""Datasets of RAW and sRGB pairs, behind one datamodule."""

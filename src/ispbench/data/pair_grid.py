@@ -1,4 +1,4 @@
-"""``ispbench data show``: a PNG grid of pairs, each a gray-world rendering of the RAW beside its target."""
+"""``ispbench data show``: a PNG grid of pairs, each a gray-world rendering of the RAW next to its target."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import SPLITS, PairedDataModule
-from ispbench.data.datasets.folder import FolderData
 from ispbench.data.image_files import read_mosaic
 from ispbench.data.validation.check import spread
 from ispbench.data.validation.plausibility import gray_world
@@ -26,12 +25,12 @@ def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: i
     Args:
         data: The dataset.
         split: train, val or test.
-        names: Of the pairs to draw; empty for `count` pairs evenly spread over the split.
-        count: How many, without names.
-        size: The side that images are shrunk to if they are larger.
+        names: The pairs to draw; empty for `count` pairs, evenly spread over the split.
+        count: How many pairs to draw if no names are given.
+        size: Larger images are shrunk to this side, in pixels.
 
     Returns:
-        Shape (H, W, 3), sRGB: in each cell the RAW on the left, the target on the right.
+        Shape (H, W, 3), sRGB; each cell has the RAW on the left and the target on the right.
 
     Raises:
         UserError: for an unknown name or an unreadable file.
@@ -52,7 +51,7 @@ def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: i
     return _tile(cells, _COLUMNS)
 
 
-def full_grid(data: FolderData, count: int) -> NDArray[np.uint8]:
+def full_grid(data: PairedDataModule, count: int) -> NDArray[np.uint8]:
     """Draws full-resolution mosaics, which have no targets, as gray-world renderings, shape (H, W, 3), sRGB."""
     paths = data.full_mosaics()
     cells = []
@@ -90,8 +89,6 @@ def _tile(cells: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]
 def run(data: PairedDataModule, options: argparse.Namespace) -> None:
     """``ispbench data show``: writes the grid."""
     if options.full_resolution:
-        if not isinstance(data, FolderData):
-            raise UserError("This dataset has no full-resolution files.")
         grid = full_grid(data, options.count)
     else:
         names = [name for name in options.names.split(",") if name]
