@@ -1,40 +1,36 @@
-"""Tests the toy model on as many processes as asked and writes what rank 0 found: ddp_run.py PROCESSES FILE."""
+"""Scores seven images on as many processes as asked and saves what rank 0 collected: ddp_run.py PROCESSES FILE."""
 
-import json
 import sys
 from pathlib import Path
 
-import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.utils.data import DistributedSampler
 
-from ispbench.metrics.callbacks import QualityCallback
-from tests.metrics.toy import Toy, ToyData
+from ispbench.metrics.collection import ImageScores
+from ispbench.metrics.quality import quantize
+from ispbench.metrics.scoring import load, score_images
+from ispbench.metrics.table import choose
+
+COUNT = 7
 
 
-def main():
-    processes, path = int(sys.argv[1]), Path(sys.argv[2])
-    quality = QualityCallback(lpips=None)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=processes,
-        strategy="ddp" if processes > 1 else "auto",
-        logger=False,
-        enable_progress_bar=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[quality],
-    )
-    data = ToyData(count=7, batch_size=2)
-    [validated] = trainer.validate(Toy(), datamodule=data, verbose=False)
-    trainer.test(Toy(), datamodule=data, verbose=False)
-    if trainer.is_global_zero:
-        found = {
-            "processes": trainer.world_size,
-            "validated": validated,
-            "results": quality.results,
-            "scores": quality.scores.to_dict("list"),
-        }
-        path.write_text(json.dumps(found))
+def score(rank, processes, path):
+    dist.init_process_group("gloo", f"file://{path}.store", rank=rank, world_size=processes)
+    images = torch.rand(2, COUNT, 3, 24, 32, generator=torch.Generator().manual_seed(0))
+    metrics = choose(["psnr", "ssim", "ciede2000", "psnr_color_fitted"])
+    loaded, _ = load(metrics)
+    collected = ImageScores()
+    # The sampler fills the last round up with images that had their turn.
+    for part in torch.tensor(list(DistributedSampler(range(COUNT), shuffle=False))).split(2):
+        collected.update(part, score_images(metrics, loaded, images[0, part], quantize(images[1, part])))
+    indices, rows = collected.compute()
+    if rank == 0:
+        torch.save({"processes": dist.get_world_size(), "indices": indices.tolist(), "rows": torch.tensor(rows)}, path)
+    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    processes, path = int(sys.argv[1]), Path(sys.argv[2]).resolve()
+    mp.spawn(score, (processes, path), nprocs=processes)

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 
 from ispbench.metrics.callbacks import ComplexityCallback, LatencyCallback, QualityCallback
-from ispbench.metrics.quality import psnr, quantise
+from ispbench.metrics.quality import psnr, quantize
 from ispbench.protocols.base import OriginalGT, Reference
 from tests.metrics.toy import Toy, ToyData, images_of
 
@@ -35,7 +35,7 @@ def test_every_score_of_every_image():
     assert quality.scores["image"].tolist() == [f"toy{i}" for i in range(5)]
     raw, target = images_of(data)
     outputs = Toy()(raw)
-    np.testing.assert_array_equal(quality.scores["psnr"], psnr(quantise(outputs), target))
+    np.testing.assert_array_equal(quality.scores["psnr"], psnr(quantize(outputs), target))
     np.testing.assert_array_equal(quality.scores["psnr_unrounded"], psnr(outputs.clamp(0, 1), target))
     for name in names:
         assert quality.results[name] == pytest.approx(quality.scores[name].astype(np.float64).mean(), rel=1e-12)
@@ -99,7 +99,7 @@ def test_a_protocol_gives_target_mask_and_veil():
         evaluate(quality, ToyData(count=2))
         found[masked] = quality.results
     raw, target = images_of(ToyData(count=2))
-    saved = quantise(Toy()(raw))
+    saved = quantize(Toy()(raw))
     valid = psnr(saved[..., :10], target[..., :10]).double().mean().item()
     share = 10 / target.shape[-1]
     assert found[True]["psnr"] == pytest.approx(valid, abs=1e-5)

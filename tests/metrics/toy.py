@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from ispbench.metrics.quality import quantise
+from ispbench.metrics.quality import quantize
 from ispbench.models.interface import ISPModel
 
 
@@ -53,7 +53,7 @@ class ToyPairs(Dataset):
         generator = torch.Generator().manual_seed(index)
         height, width = self.size
         raw = torch.rand(4, height // 2, width // 2, generator=generator)
-        target = quantise(torch.rand(3, height, width, generator=generator))
+        target = quantize(torch.rand(3, height, width, generator=generator))
         return {"raw": raw, "target": target, "index": index, "name": self.names[index]}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from ispbench.errors import UserError
-from ispbench.metrics.quality import ssim
+from ispbench.metrics.similarity import ssim
 from ispbench.precision import full_precision
 
 _GREY = (0.2989, 0.5870, 0.1140)  # of ITU-R BT.601, as TensorFlow rounds them
@@ -66,7 +66,7 @@ class OutlierAwareL1(nn.Module):
 
 
 class SSIMLoss(nn.Module):
-    """``1 - SSIM``, as `ispbench.metrics.quality.ssim`.
+    """``1 - SSIM``, as `ispbench.metrics.similarity.ssim`.
 
     Args:
         padding: ``valid`` for windows inside the image, or ``zero``: a window around every pixel, black beyond the

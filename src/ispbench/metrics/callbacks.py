@@ -15,13 +15,15 @@ from torch import Tensor
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import SIZES, complexity
 from ispbench.evaluation.latency import latency
-from ispbench.metrics.backbones import WeightsUnavailableError
-from ispbench.metrics.quality import LPIPS, quantise
-from ispbench.metrics.scores import SCORES, ImageScores, choose, score_each
+from ispbench.metrics.collection import ImageScores
+from ispbench.metrics.quality import quantize
+from ispbench.metrics.scoring import load, score_images
+from ispbench.metrics.table import Score, choose
 from ispbench.protocols.aligned import AlignedToOutput, AlignedToRaw
 from ispbench.protocols.base import OriginalGT
 
 _LPIPS_NAMES = {"alex": "lpips", "vgg": "lpips_vgg"}
+_SCORES = ("psnr", "ssim", "ssim_sample", "ms_ssim", "psnr_channel", "psnr_luminance", "ciede2000")
 
 
 class MetricCallback(pl.Callback):
@@ -48,7 +50,7 @@ class QualityCallback(MetricCallback):
     Args:
         lpips: Backbones of LPIPS in the test, of ``alex`` and ``vgg``; null for none.
         lpips_weights: File of the backbone's ImageNet weights; null to search for them.
-        scores: Names of the test's scores, of `SCORES`; null for all.
+        scores: Names of the test's scores, of the table; null for all of `_SCORES`.
         validation: Those of validation, logged as ``val/psnr`` and so on.
         unrounded: Those that the test computes also before rounding, as ``psnr_unrounded`` and so on.
 
@@ -72,24 +74,21 @@ class QualityCallback(MetricCallback):
         self.lpips_weights = lpips_weights
         self.protocol: OriginalGT | AlignedToRaw | AlignedToOutput = OriginalGT()
         self.scores = pd.DataFrame()
-        self._test = choose(list(SCORES) if scores is None else scores, "metrics.quality.scores")
-        self._unrounded = choose(unrounded, "metrics.quality.unrounded")
-        self._validation = choose(validation, "metrics.quality.validation")
+        tested = [*(_SCORES if scores is None else scores), *(_LPIPS_NAMES[name] for name in self.backbones)]
+        files = {_LPIPS_NAMES[name]: {"weights": lpips_weights} for name in self.backbones if lpips_weights}
+        self._test = choose([*tested, *(f"{name}_unrounded" for name in unrounded)], files)
+        self._validation = choose(validation)
+        self._loaded: dict[str, Score] = {}
         self._collected = ImageScores()
-        self._lpips: dict[str, LPIPS] = {}
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Finds the weights of LPIPS; without them its cell stays empty, for a recorded reason."""
-        self._lpips = {}
+        self._loaded, missing = load(self._test, pl_module.device)
         if not self.backbones:
             self.notes["lpips"] = "switched off (metrics.quality.lpips=null)"
-        for backbone in self.backbones:
-            name = _LPIPS_NAMES[backbone]
-            try:
-                self._lpips[name] = LPIPS(backbone, self.lpips_weights).to(pl_module.device)
-            except WeightsUnavailableError as error:
-                self.notes[name] = str(error)
-                warnings.warn(f"LPIPS is left out: {error}", stacklevel=1)
+        for name, reason in missing.items():
+            self.notes[name] = reason
+            warnings.warn(f"{name} is left out: {reason}", stacklevel=1)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts afresh."""
@@ -103,21 +102,16 @@ class QualityCallback(MetricCallback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
         """Scores a batch against the original target."""
-        images, finite = _finite(outputs)
-        saved, target = quantise(images), batch["target"].float()
-        self._collect(batch, finite, [score_each(score, saved, target) for score in self._validation.values()])
+        loaded = {name: metric.function for name, metric in self._validation.items()}
+        self._collect(batch, outputs, score_images(self._validation, loaded, outputs, batch["target"]))
 
     def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any, **__: Any) -> None:
         """Scores a batch under the protocol."""
-        images, finite = _finite(outputs)
-        saved, exact = quantise(images), images.clamp(0, 1)
-        target, mask, veil = self.protocol.reference(saved, batch)
-        if veil is not None:
-            saved, exact = saved * veil, exact * veil
-        columns = [score_each(score, saved, target, mask) for score in self._test.values()]
-        columns += [score_each(model, saved, target, mask) for model in self._lpips.values()]
-        columns += [score_each(score, exact, target, mask) for score in self._unrounded.values()]
-        self._collect(batch, finite, columns)
+        saved = quantize(torch.nan_to_num(outputs.float()))
+        target, mask, premultiplied = self.protocol.reference(saved, batch)
+        images = outputs if premultiplied is None else outputs * premultiplied
+        measured = {name: self._test[name] for name in self._loaded}
+        self._collect(batch, outputs, score_images(measured, self._loaded, images, target, mask))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs ``val/psnr`` and so on, the same on every device."""
@@ -127,8 +121,7 @@ class QualityCallback(MetricCallback):
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs and keeps the means, and the table of all images."""
-        names = [*self._test, *self._lpips, *(f"{name}_unrounded" for name in self._unrounded)]
-        means = self._means(names)
+        means = self._means(list(self._loaded))
         for name, value in means.items():
             pl_module.log(f"test/{name}", float(value), sync_dist=True)
         images = trainer.datamodule.source("test").names  # type: ignore[attr-defined]
@@ -136,16 +129,14 @@ class QualityCallback(MetricCallback):
         self._explain(means)
         self.results = {name: value for name, value in means.items() if name not in self.notes}
 
-    def _collect(self, batch: dict[str, Any], finite: Tensor, columns: list[Tensor]) -> None:
-        rows = torch.stack([column.to(finite.device) for column in columns], dim=1)
-        rows[~finite] = torch.nan
+    def _collect(self, batch: dict[str, Any], outputs: Tensor, rows: Tensor) -> None:
+        finite = outputs.isfinite().flatten(1).all(1)
         self._collected.update(batch["index"], torch.cat((rows, finite[:, None].float()), dim=1))
 
     def _means(self, names: list[str]) -> dict[str, float | int]:
         indices, rows = self._collected.compute()
-        indices, rows = indices.reshape(-1), rows.reshape(-1, len(names) + 1)  # torchmetrics squeezes a single value
-        self.scores = pd.DataFrame(rows[:, :-1].numpy(), columns=names, index=indices.tolist())
-        means = rows[:, :-1].double().mean(0).tolist()  # NaN if one image has none
+        self.scores = pd.DataFrame(rows[:, :-1], columns=names, index=indices.tolist())
+        means = rows[:, :-1].mean(0, dtype="float64").tolist()  # NaN if one image has none
         return dict(zip(names, means, strict=True)) | {"nonfinite": int((rows[:, -1] == 0).sum())}
 
     def _explain(self, means: dict[str, float | int]) -> None:
@@ -156,12 +147,6 @@ class QualityCallback(MetricCallback):
             else:
                 count = int(self.scores[name].isna().sum())
                 self.notes[name] = f"undefined for {count} of {len(self.scores)} images: too small, or no valid pixel"
-
-
-def _finite(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The outputs in float32, NaN and Inf replaced, and which images had none, shape (N,)."""
-    images = outputs.detach().float()
-    return torch.nan_to_num(images), images.isfinite().flatten(1).all(1)
 
 
 class ComplexityCallback(MetricCallback):
