@@ -3,8 +3,8 @@
 python benchmarks/metrics.py [--size 448] [--batch 8] [--threads N] [--repeat 20]
 
 All on the same images and the same cores. Both sides alternate, three batches each in turn, in one process, and the
-fastest batch of each counts: other programs can only slow them down. Times are per image. Wall time is what a user waits
-for; CPU time is what all threads together cost.
+fastest batch of each counts: other programs can only slow them down. Times are per image. Wall time is what a user
+waits for; CPU time is what all threads together cost.
 """
 
 import argparse

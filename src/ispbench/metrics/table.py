@@ -175,7 +175,7 @@ _ENTRIES = (
         partial(learned, "musiq"),
         True,
         "MUSIQ",
-        f"Ke et al. 2021: of the output alone, without its target, trained on KonIQ-10k, 0 to 100; {_IQA}",
+        f"Ke et al. 2021: quality of the output alone, without a target, trained on KonIQ-10k, 0 to 100; {_IQA}",
         digits=2,
         reference=False,
         mask=False,
