@@ -80,6 +80,21 @@ def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):
     assert read(tmp_path / "out" / "1-metaisp.png").shape == (96, 128, 3)
 
 
+def test_whatever_is_wrong_with_one_photo_the_others_are_rendered(photo, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.npy").write_bytes(b"PK\x03\x04 a zip file under a wrong name")
+    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"2 of 3 photos failed, 1 are saved\. .*a\.npy.*b\.npy"):
+        dispatch(["render", "a.npy", "b.npy", "photo.dng", "model=classical", "device=cpu", "data=zrr"])
+    assert read(tmp_path / "outputs" / "render" / "photo-classical.png").shape == (120, 160, 3)
+
+
+def test_the_last_model_counts(photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dispatch(["render", "photo.dng", "model=metaisp", "model=classical", "device=cpu", "--out", "here"])
+    assert (tmp_path / "here" / "photo-classical.png").is_file()
+
+
 def test_nothing_is_overwritten_unasked(photo, tmp_path):
     arguments = [str(photo), "model=classical", f"out={tmp_path}/out", "device=cpu"]
     result = tmp_path / "out" / "photo-classical.png"
@@ -110,13 +125,14 @@ def test_the_photo_stands_upright_and_its_phase_is_normalised(tmp_path, rng):
         (["photo.dng"], "Say which model renders: model=NAME, one of"),
         (["photo.dng", "model=metaisp"], "metaisp is not trained; give its weights"),
         (["photo.dng", "model=metaips"], "Did you mean 'metaisp'"),
-        (["model=classical"], "Say what to render"),
+        (["model=classical"], "Say FILE: a camera file"),
         (["none.dng", "model=classical"], "There is no file none.dng"),
         (["photo.dng", "model=classical", "tile=33"], "tile=33 is not an even number"),
-        (["photo.dng", "model=classical", "tile=big"], "tile=big"),
-        (["photo.dng", "model=classical", "format=gif"], "format=gif is unknown; choose png or jpg"),
+        (["photo.dng", "model=classical", "tile=big"], "tile is a whole number of at least 32, not 'big'"),
+        (["photo.dng", "model=classical", "format=gif"], "format is one of png, jpg, not 'gif'"),
+        (["photo.dng", "model=classical", "data.black_level=900", "data.white_level=90"], "must lie below"),
         (["photo.dng", "twin/photo.dng", "model=classical"], "would both become"),
-        (["photo.dng", "model=classical", "modle.gamma=2"], "modle"),
+        (["photo.dng", "model=classical", "modle.gamma=2"], "Did you mean 'model'?"),
         (["photo.dng", "model=metaisp", "weights=none.ckpt"], "no checkpoint file none.ckpt"),
     ],
 )
@@ -127,12 +143,6 @@ def test_mistakes_are_one_sentence(photo, tmp_path, arguments, message, monkeypa
     with pytest.raises(UserError, match=re.escape(message)):
         dispatch(["render", *arguments])
     assert not (tmp_path / "outputs").exists()
-
-
-def test_help(tmp_path):
-    done = ispbench("render", "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert all(word in done.stdout for word in ("FILE", "weights=PATH", "tile=N", "overwrite=true"))
 
 
 @pytest.mark.shared
