@@ -1,6 +1,6 @@
 """Hydra configurations from Python: composing them and naming what can be chosen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,7 @@ def groups() -> list[str]:
     return sorted(path.name for path in config_folder().iterdir() if any(path.glob("*.yaml")))
 
 
-def compose(overrides: Sequence[str] = ()) -> "DictConfig":
+def compose(overrides: Sequence[str] = (), with_hydra: bool = False) -> "DictConfig":
     """Composes the configuration of a run, also while a Hydra application is running.
 
     Raises:
@@ -77,11 +77,22 @@ def compose(overrides: Sequence[str] = ()) -> "DictConfig":
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return hydra_compose("config", overrides=list(overrides), return_hydra_config=False)
+            return hydra_compose("config", overrides=list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def compose_run(overrides: Sequence[str] = ()) -> "DictConfig":
+    """As `compose`, with the names of the chosen model and data under ``choices``, as a run folder's file has them."""
+    from omegaconf import open_dict
+
+    config = compose(overrides, with_hydra=True)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+        config.choices = {group: hydra.runtime.choices[group] for group in ("model", "data")}
+    return config
 
 
 def compose_and_build(overrides: Sequence[str], *groups: str) -> list[Any]:
@@ -150,3 +161,83 @@ def explain(error: Exception) -> str:
         valid = choices(group)
         return f"Unknown choice {group}={name}.{suggest(name, valid)} Valid choices: {', '.join(valid)}."
     return " ".join(str(error).split())
+
+
+def build_group(group: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Instantiates a choice of a configuration group from Python.
+
+    Args:
+        group: Such as ``model``.
+        name: A file of ``conf/<group>/``.
+        options: Values for its keys.
+
+    Raises:
+        UserError: for an unknown choice or key, or one without a value, naming the valid ones.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = compose([f"{group}={name}"])
+    for key, value in options.items():
+        try:
+            OmegaConf.update(config, f"{group}.{key}", value, force_add=False)
+        except OmegaConfBaseException as error:
+            raise UserError(explain(error)) from error
+    require_values(config[group])
+    return build(config[group])
+
+
+def default_of(group: str, name: str) -> dict[str, Any]:
+    """The resolved settings of a choice; empty if it is not to be found."""
+    from omegaconf import OmegaConf
+
+    try:
+        config = compose([f"{group}={name}"])
+    except UserError:
+        return {}
+    return dict(OmegaConf.to_container(config[group], resolve=True))  # type: ignore[arg-type]
+
+
+def _names_group(key: str) -> bool:
+    return "." not in key and key.partition("/")[0] in groups()
+
+
+def load_run(folder: Path, overrides: Sequence[str] = ()) -> "DictConfig":
+    """The configuration of a run, as its folder holds it, with changes.
+
+    Args:
+        folder: Holds ``config.yaml``.
+        overrides: Choices such as ``protocol=aligned-gt-raw`` replace a whole group; keys such as ``data.root=FOLDER``
+            are changed in place.
+
+    Raises:
+        UserError: for an unreadable file, an unknown key or choice.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    path = folder / "config.yaml"
+    try:
+        config: Any = OmegaConf.load(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not the configuration of a run ({error}).") from error
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        whole = {item.key_or_group: str(item.input_line) for item in parsed if _names_group(item.key_or_group)}
+        composed = compose(list(whole.values())) if whole else {}
+        for group in dict.fromkeys(key.partition("/")[0] for key in whole):
+            config[group] = OmegaConf.to_container(composed[group], resolve=False)
+            if group in config.choices and group in whole:
+                config.choices[group] = whole[group].partition("=")[2]
+        OmegaConf.set_struct(config, True)
+        for item in parsed:
+            if item.key_or_group not in whole:
+                adds = item.is_add() or item.is_force_add()
+                OmegaConf.update(config, item.key_or_group, item.value(), force_add=adds)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    OmegaConf.set_struct(config, False)
+    require_values(config)
+    return config

@@ -12,8 +12,8 @@ from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
 
 TINY_STEPS = ["trainer=cpu", "trainer.max_steps=2", "metrics=quality", "logger=csv", "callbacks.images=null"]
-TINY_BATCHES = [f"data.size=[{SIZE},{SIZE}]", "data.crop=32", "data.batch_size=2", "data.num_workers=0"]
-TINY_BATCHES += ["data.val_every=2", "data.allow_partial=true"]
+TINY_BATCHES = [f"data.size=[{SIZE},{SIZE}]", "data.crop=32", "data.batch_size=2", "num_workers=0"]
+TINY_BATCHES += ["trainer.val_check_interval=2", "data.allow_partial=true"]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_a_truncated_target_ends_a_training_by_name_or_is_skipped(tmp_path):
         path = tmp_path / "zrr" / "train" / "canon" / f"{number}.jpg"
         path.write_bytes(path.read_bytes()[:-60])
     settings = [*TINY_METAISP, "data=zrr", f"data.root={tmp_path / 'zrr'}", *TINY_BATCHES, *TINY_STEPS]
-    settings += ["data.num_workers=1", "trainer.max_steps=4", "data.val_every=4", "test=false"]
+    settings += ["num_workers=1", "trainer.max_steps=4", "trainer.val_check_interval=4", "test=false"]
     done = run(*settings, cwd=tmp_path, status=1)
     assert ".jpg is not a whole image file; copy or download it again." in done.stderr
     assert record(tmp_path)["status"] == "failed"
@@ -246,6 +246,6 @@ def test_real_pairs_are_checked_measured_shown_packed_trained_and_tested(shared,
 
     done = run("data", "pack", *settings, cwd=tmp_path, **place)
     assert "train: packed 7 pairs" in done.stdout
-    options = [*settings, "data.crop=64", "data.batch_size=2", "data.num_workers=1", "data.val_every=2"]
+    options = [*settings, "data.crop=64", "data.batch_size=2", "num_workers=1", "trainer.val_check_interval=2"]
     run(*TINY_METAISP, *options, *TINY_STEPS, cwd=tmp_path, **place)
     assert record(tmp_path)["data"]["n_images"] == 2

@@ -4,13 +4,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from ispbench.cli.main import dispatch
+from ispbench.config import compose
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
 from ispbench.raw.camera_file import read_camera
+from ispbench.rendering.photo import read_photo
 from tests.conftest import TINY_METAISP, ispbench
+from tests.raw.dng import write_dng
 from tests.raw.test_camera import GRBG, SHARED_FILES, photograph, scene
 
 
@@ -62,6 +66,37 @@ def test_bayer_images_need_their_sensor(tmp_path, rng, monkeypatch, capsys):
     assert np.abs(image.mean((0, 1)) - expected.mean((0, 1))).max() < 1.5
     with pytest.raises(UserError, match=r"far above data\.white_level=255"):
         dispatch(["render", *arguments, "data.black_level=0", "data.white_level=255", "out=other"])
+
+
+def test_a_bayer_image_reaches_the_network_as_in_training(tmp_path, rng):
+    for number in range(5):
+        for folder, image in (
+            ("raw", rng.integers(0, 1024, (32, 48)).astype(np.uint16)),
+            ("gt", np.zeros((32, 48, 3))),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), image)
+    config = compose(["data=folder", f"data.root={tmp_path}", "data.black_level=64", "data.white_level=1000"])
+    data = instantiate(config.data)
+    batch = data.to_canonical(next(iter(data.test_dataloader())))
+    rendered = read_photo(tmp_path / "raw" / f"{batch['name'][0]}.png", config).raw
+    np.testing.assert_array_equal(rendered, batch["raw"][0].numpy())
+    assert rendered.min() < 0
+    assert rendered.max() > 1
+
+
+def test_a_camera_file_reaches_the_network_as_in_training(tmp_path, rng):
+    for number in range(3):
+        mosaic = rng.integers(0, 4096, (64, 64)).astype(np.uint16)
+        write_dng(tmp_path / f"{number}.dng", mosaic, black=(256,) * 4, white=3900)
+    config = compose(["data=camera", f"data.root={tmp_path}", "data.tile=64"])
+    data = instantiate(config.data)
+    batch = data.to_canonical(next(iter(data.test_dataloader())))
+    rendered = read_photo(tmp_path / batch["name"][0].split("@")[0], config).raw
+    step = 1 / (data.white_level - data.black_level)
+    np.testing.assert_allclose(batch["raw"][0].numpy(), rendered, rtol=0, atol=0.51 * step)
+    assert rendered.min() < 0
+    assert rendered.max() > 1
 
 
 def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):

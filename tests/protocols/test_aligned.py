@@ -53,7 +53,7 @@ def test_the_target_moves_onto_the_raw(tmp_path):
 
 def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
     data, aligning = ShiftedData(), protocol(tmp_path)
-    said = aligning.prepare(data)
+    said = aligning.prepare(data, "test")
     batch = batch_of(data, [2, 0])
     target, mask, veil = aligning.reference(batch["target"], batch)
     for row, number in enumerate((2, 0)):
@@ -71,7 +71,7 @@ def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
 def test_targets_are_computed_once_and_alike(tmp_path):
     first, again, elsewhere = Counting(), Counting(), Counting()
     checksums = [
-        protocol(cache, mapping).prepare(ShiftedData())["target_checksum"]
+        protocol(cache, mapping).prepare(ShiftedData(), "test")["target_checksum"]
         for cache, mapping in ((tmp_path / "a", first), (tmp_path / "a", again), (tmp_path / "b", elsewhere))
     ]
     assert (first._calls, again._calls, elsewhere._calls) == (3, 0, 3)
@@ -87,26 +87,26 @@ def test_other_pairs_or_settings_have_other_targets(tmp_path):
 
 def test_an_interruption_loses_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData())
+        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData(), "test")
     rest = Counting()
-    protocol(tmp_path, rest).prepare(ShiftedData())
+    protocol(tmp_path, rest).prepare(ShiftedData(), "test")
     assert rest._calls == 1
 
 
 def test_a_damaged_file_is_made_anew_before_the_set_is_finished(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData())
+        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData(), "test")
     [first, *_] = sorted(tmp_path.rglob("*.png"))
     first.write_bytes(first.read_bytes()[:100])
     rest = Counting()
-    protocol(tmp_path, rest).prepare(ShiftedData())
+    protocol(tmp_path, rest).prepare(ShiftedData(), "test")
     assert rest._calls == 2
 
 
 @pytest.mark.parametrize("harm", ["change", "remove"])
 def test_a_changed_target_is_refused(tmp_path, harm):
     aligning, data = protocol(tmp_path), ShiftedData()
-    aligning.prepare(data)
+    aligning.prepare(data, "test")
     path = aligning.targets(data, "test").folder / "000001.png"
     if harm == "remove":
         path.unlink()
@@ -122,7 +122,7 @@ def test_a_changed_target_is_refused(tmp_path, harm):
 def test_a_cache_that_cannot_be_written_is_the_users_mistake(tmp_path):
     (tmp_path / "aligned").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
-        protocol(tmp_path).prepare(ShiftedData())
+        protocol(tmp_path).prepare(ShiftedData(), "test")
 
 
 def test_the_target_follows_the_output():

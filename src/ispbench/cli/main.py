@@ -9,7 +9,7 @@ from ispbench.cli.discovery import find_verb, find_verbs
 from ispbench.cli.failures import guarded
 from ispbench.cli.parsing import parse
 from ispbench.console import say
-from ispbench.training.signals import polite_termination
+from ispbench.training.signals import sigterm_as_exception
 
 _HELP = {"--help", "-h"}
 _TRAINING_GOES_ON = "The same command goes on where this one stopped."
@@ -30,7 +30,7 @@ def dispatch(words: Sequence[str]) -> None:
         KeyboardInterrupt: if the user or SIGTERM stopped it.
     """
     if _names_verb(words):
-        with polite_termination():
+        with sigterm_as_exception():
             _run_verb(words)
     elif not words or _HELP & set(words):
         from ispbench.cli.help import program_help

@@ -56,7 +56,7 @@ def _run(config: "DictConfig") -> float | None:
     require_values(config)
     from hydra.core.hydra_config import HydraConfig
 
-    from ispbench.training.run import run  # imports torch: what needs no torch is answered before
+    from ispbench.training.experiment import run  # imports torch: what needs no torch is answered before
 
     try:
         return run(config)

@@ -1,4 +1,4 @@
-"""What a dataset is in numbers: sizes, levels, colours and brightness of each split."""
+"""What a dataset is in numbers: sizes, levels, colors and brightness of each split."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from ispbench.data.parallel import read_pairs, spread
 from ispbench.data.validation.plausibility import correlation, raw_luminance, target_luminance
 from ispbench.errors import UserError
 from ispbench.raw.bayer import PLANES, pack
+from ispbench.raw.levels import normalize_raw
 
 _QUANTILES = (0.001, 0.5, 0.999)
 
@@ -22,12 +23,12 @@ def stats(data: PairedDataModule, limit: int | None = 1000) -> dict[str, dict[st
 
     Args:
         data: The dataset.
-        limit: Pairs to read of each split, evenly spread; None for all.
+        limit: How many pairs to read of each split, evenly spread; None for all.
 
     Returns:
-        For each split: the numbers of pairs and of those read, sizes, the RAW values in DN (extremes, and quantiles as
-        medians over images), the planes of the RAW on the canonical scale, the shares of values below black and at
-        white, the mean of the targets in sRGB 0 to 255, and the median luminance correlation of the pairs.
+        For each split: the numbers of pairs and of those read; sizes; RAW values in DN (extremes, and quantiles as
+        medians over images); the mean of each RAW plane on the canonical scale; the fractions of values below black and
+        at white; the mean of the targets in sRGB, 0 to 255; the median luminance correlation of the pairs.
 
     Raises:
         UserError: naming a file that cannot be read.
@@ -53,7 +54,7 @@ def _measure(mosaic: np.ndarray, target: np.ndarray, black: float, white: float)
         "min": int(mosaic.min()),
         "max": int(mosaic.max()),
         "quantiles": np.quantile(mosaic, _QUANTILES),
-        "planes": (planes - black) / (white - black),
+        "planes": normalize_raw(planes, black, white),
         "below": float(np.mean(mosaic < black)),
         "white": float(np.mean(mosaic >= white)),
         "target": target.reshape(-1, 3).mean(axis=0),

@@ -97,7 +97,7 @@ def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> 
     for number in track(missing, f"Aligning the {split} targets of {data.version}"):
         pair = pairs[number]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
-        batch = data.on_after_batch_transfer(batch, 0)
+        batch = data.to_canonical(batch)
         target, mask = align(batch["raw"][0], batch["target"][0])
         planes = torch.cat((target.clamp(0, 1), mask)).mul(255).round().byte()
         write_image(_file(folder, number), planes.permute(1, 2, 0).cpu().numpy(), _ADVICE)

@@ -14,14 +14,14 @@ from ispbench.errors import UserError
 from ispbench.files import write_image
 from ispbench.protocols.aligned import AlignedToRaw
 
-TITLES = ("RAW, colours mapped", "original target", "difference x4", "aligned target", "difference x4")
+TITLES = ("RAW, colors mapped", "original target", "difference x4", "aligned target", "difference x4")
 _GAP, _HEAD = 4, 20
 
 
 def draw(
     data: PairedDataModule, protocol: AlignedToRaw, split: str, names: Sequence[str], crop: int, path: Path
 ) -> None:
-    """Writes one row a pair: the recoloured RAW, both targets and what differs, cut where alignment mattered most.
+    """Writes one row a pair: the recolored RAW, both targets and what differs, cut where alignment mattered most.
 
     Args:
         data: The dataset.
@@ -44,7 +44,7 @@ def draw(
     for name in names or known[:1]:
         pair = pairs[known.index(name)]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
-        batch = data.on_after_batch_transfer(batch, 0)
+        batch = data.to_canonical(batch)
         raw, target = batch["raw"][0], batch["target"][0]
         mapped = protocol.mapping(raw, target)
         aligned, mask = protocol.align(raw, target)

@@ -96,7 +96,7 @@ def _read_bayer_image(path: Path, sensor: Sensor) -> Photo:
 
     from ispbench.data.image_files import read_mosaic
     from ispbench.raw.bayer import pack, to_rggb
-    from ispbench.raw.levels import subtract_black
+    from ispbench.raw.levels import normalize_raw
 
     mosaic = read_mosaic(path)
     if mosaic.max() > 2 * sensor.white:
@@ -105,9 +105,9 @@ def _read_bayer_image(path: Path, sensor: Sensor) -> Photo:
             "data.white_level to the sensor's bit depth."
         )
     mosaic = to_rggb(mosaic, sensor.phase)
-    raw = subtract_black(pack(mosaic).astype(np.float32), sensor.black, sensor.white)
+    raw = normalize_raw(pack(mosaic).astype(np.float32), sensor.black, sensor.white)
     about = f"{mosaic.shape[1]}x{mosaic.shape[0]} {sensor.phase}, black {sensor.black:g}, white {sensor.white:g}"
-    return Photo(np.minimum(raw, 1, dtype=np.float32), lambda image: image, about)
+    return Photo(raw, lambda image: image, about)
 
 
 def _is_bayer_image(path: Path) -> bool:

@@ -29,7 +29,7 @@ def render(
         model: In ``eval()``.
         raw: Canonical packed RAW, shape (4, h, w).
         tile: Side of the tiles in sensor pixels, even; None for the whole image at once.
-        overlap: Of neighbouring tiles in sensor pixels, even; there the one fades into the other.
+        overlap: Of neighboring tiles in sensor pixels, even; there the one fades into the other.
         advance: Called after each tile with the number of tiles.
 
     Returns:

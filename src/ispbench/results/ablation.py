@@ -9,8 +9,8 @@ import pandas as pd
 from ispbench.config import choices, config_folder
 from ispbench.console import Column, say, table
 from ispbench.errors import UserError, suggest
+from ispbench.results import store
 from ispbench.results.comparison import SCORES, Comparison, column, compare
-from ispbench.results.record import load_records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,10 +45,10 @@ def ablation_runs(name: str, results: Path, metric: str) -> list[Comparison]:
         UserError: if there are none, or the score is not among theirs.
     """
     swept = swept_values(name)
-    comparisons = compare(load_records(results / "runs"), swept)
+    comparisons = compare(store.load(results), swept)
     if not comparisons:
         raise UserError(
-            f"{results / 'runs'} holds no finished and tested runs that differ in {' or '.join(swept)} alone; "
+            f"{results} holds no finished evaluations that differ in {' or '.join(swept)} alone; "
             f"make them: python -m ispbench ablation={name}"
         )
     known = [*dict.fromkeys(str(score) for comparison in comparisons for score in comparison.runs)]

@@ -32,16 +32,21 @@ def changes_from_default(record: Mapping[str, Any]) -> dict[str, tuple[Any, Any]
     from omegaconf.errors import OmegaConfBaseException
 
     from ispbench.config import compose
+    from ispbench.results.keys import canonical
 
     try:
         composed = compose([f"model={record['model']}", f"data={record['dataset']}"])
-        sections = {**composed, **composed.callbacks}
-        default = {
-            key: OmegaConf.to_container(section, resolve=True) if OmegaConf.is_config(section) else section
-            for key, section in sections.items()
-            if key in record["config"]
-        }
+        default = flatten(
+            {
+                str(key): canonical(OmegaConf.to_container(section, resolve=True))
+                if OmegaConf.is_config(section)
+                else canonical(section)
+                for key, section in composed.items()
+                if key in record["config"]
+            }
+        )
     except (UserError, OmegaConfBaseException):
         return None
-    known = flatten(record["config"])  # a record leaves out where things lie
-    return {key: pair for key, pair in differences(default, record["config"]).items() if key in known}
+    # A record holds what decides the numbers: no places, and what the data says of itself instead of its settings.
+    ours = {key: value for key, value in flatten(record["config"]).items() if key in default}
+    return {key: (default[key], value) for key, value in ours.items() if default[key] != value}

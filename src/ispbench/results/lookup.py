@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ispbench.errors import UserError, suggest
-from ispbench.results.record import load_records
+from ispbench.results import store
+from ispbench.results.claims import in_use
 
 STATES = ("running", "killed", "finished", "interrupted", "failed")
 
@@ -39,7 +40,7 @@ def list_runs(results: Path, outputs: Path, model: str = "*", status: str | None
     """
     if not results.is_dir():
         raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
-    runs = [Run(record, state(record, outputs)) for record in reversed(load_records(results / "runs"))]
+    runs = [Run(record, state(record, outputs)) for record in reversed(store.load(results))]
     return [
         run
         for run in runs
@@ -53,7 +54,7 @@ def find_runs(results: Path, outputs: Path, parts: Iterable[str]) -> list[Run]:
     Raises:
         UserError: if there is none for a part, or more than one.
     """
-    records = load_records(results / "runs")
+    records = store.load(results)
     return [Run(record, state(record, outputs)) for record in (find(records, part) for part in parts)]
 
 
@@ -69,11 +70,10 @@ def state(record: Mapping[str, Any], outputs: Path) -> str:
     """
     if record["status"] != "running":
         return record["status"]
-    if not record.get("cell"):
+    key = record.get("key")
+    if not key:
         return "running?"
-    from ispbench.results.cells import in_use
-
-    return "running" if in_use(outputs, record["cell"]) else "killed"
+    return "running" if in_use(outputs, key) else "killed"
 
 
 def find(records: Iterable[Mapping[str, Any]], part: str) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ def recorded_psnr(results: Path, protocol: str) -> dict[str, float]:
     Raises:
         UserError: if there is none, naming the protocols there are.
     """
-    records = load_records(results / "runs")
+    records = store.load(results)
     found = {
         record["model"]: record["metrics"]["psnr"]
         for record in records
@@ -107,7 +107,5 @@ def recorded_psnr(results: Path, protocol: str) -> dict[str, float]:
     }
     if not found:
         known = sorted({record["protocol"] for record in records})
-        raise UserError(
-            f"{results / 'runs'} holds no scores under {protocol!r}; it has {', '.join(known) or 'none at all'}."
-        )
+        raise UserError(f"{results} holds no scores under {protocol!r}; it has {', '.join(known) or 'none at all'}.")
     return found

@@ -53,11 +53,11 @@ class Search:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        from ispbench.results.record import hash_config
+        from ispbench.results.keys import key_of
 
         sweep = self._sweep
         space = [[parameter.key, parameter.distribution, dict(parameter.options)] for parameter in sweep.parameters]
-        identity = hash_config({"space": space, "fixed": sorted(sweep.fixed), "seed": self._seed})
+        identity = key_of({"space": space, "fixed": sorted(sweep.fixed), "seed": self._seed})
         self._study = self._optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
             study_name=f"{sweep.name}-{identity}",

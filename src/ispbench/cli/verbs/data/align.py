@@ -11,7 +11,6 @@ from ispbench.cli.arguments import overrides, setting
 from ispbench.config import chosen, compose_and_build
 from ispbench.console import say
 from ispbench.data import SPLITS
-from ispbench.errors import UserError
 
 
 @dataclass
@@ -34,10 +33,6 @@ def run(settings: Settings) -> None:
     named = chosen(settings.overrides, "protocol")
     default = [] if named else ["protocol=aligned-gt-raw"]
     data, protocol = compose_and_build([*default, *settings.overrides], "data", "protocol")
-    from ispbench.protocols.aligned import AlignedToRaw
-
-    if not isinstance(protocol, AlignedToRaw):
-        raise UserError("Only the targets of protocol=aligned-gt-raw are computed ahead; leave protocol= out.")
     data.prepare_data()
     targets = protocol.targets(data, settings.split)
     say(f"protocol {data.version}/{protocol.name}, {settings.split}: {len(targets.hashes)} targets")

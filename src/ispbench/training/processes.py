@@ -1,14 +1,12 @@
-"""What a run says on the terminal, from the first of its processes."""
+"""Which process speaks, and what of the libraries it leaves out."""
 
 import logging
-import sys
 import warnings
-from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
 
-from ispbench.results.record import Record
+from ispbench.console import warn
 
 
 def is_first_process() -> bool:
@@ -16,28 +14,15 @@ def is_first_process() -> bool:
     return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
-def tell(record: Record, what: str) -> None:
-    """A line about the cell as a whole."""
+def tell(record: Any, what: str) -> None:
+    """Prints a line about a training or an evaluation as a whole."""
     if is_first_process():
-        print(
-            f"ispbench: {record.model} {record.variant} seed {record.seed} on {record.dataset}: {what}", file=sys.stderr
-        )
+        title = " ".join(part for part in (record.model, record.variant) if part)
+        seed = "" if record.seed is None else f" seed {record.seed}"
+        warn(f"{record.kind} of {title}{seed} on {record.dataset}: {what}")
 
 
-def report(record: Record, path: Path, folder: Path) -> None:
-    """The scores of a finished run, and where its record and its folder are."""
-    console = Console()
-    scores = "  ".join(
-        f"{name} {value:.4g}" for name, value in record.metrics.items() if name in ("psnr", "ssim", "lpips")
-    )
-    console.print(
-        f"[bold]{record.model}[/] {record.variant} on {record.protocol}: {scores or 'not tested'}",
-        highlight=False,
-    )
-    console.print(f"record {path}\nfolder {folder}", highlight=False, soft_wrap=True)
-
-
-def quieten() -> None:
+def filter_warnings() -> None:
     """Leaves out advice of libraries that has no meaning for the user of a configured run."""
     for message in (
         ".*does not have many workers.*",
