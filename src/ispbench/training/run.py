@@ -190,6 +190,9 @@ class _Run:
         options = dict(config.trainer)
         validate_every = min(options["val_check_interval"], options["max_steps"])
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
+        options.setdefault(
+            "enable_progress_bar", any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
+        )
         if "fsdp" in str(options["strategy"]).lower() and any(isinstance(callback, EMA) for callback in callbacks):
             raise UserError(
                 "No average is kept of weights divided among devices; leave callbacks=ema out or set trainer=ddp."
