@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.metrics.fast_similarity import ssim
 from ispbench.metrics.quality import psnr
 from ispbench.protocols.aligned import AlignedToRaw
@@ -30,7 +30,7 @@ SIZE, WHITE = 384, 1023
 AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
-class Displaced:
+class Displaced(PairSource):
     """One photograph with targets displaced by up to each of the amplitudes, in pixels."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class DisplacedData(PairedDataModule):
 
     def __init__(self) -> None:
         options: dict[str, Any] = {"crop": None, "augment": False, "batch_size": 1, "eval_batch_size": 1}
-        options |= {"num_workers": 0, "max_steps": 1, "val_every": 1, "seed": 0, "pack": "never", "simulated": True}
+        options |= {"pack": "never", "simulated": True}
         super().__init__(version="displaced", black_level=0, white_level=WHITE, **options)
 
     def open(self, split: str) -> Displaced:

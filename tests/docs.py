@@ -1,41 +1,10 @@
-"""The code blocks of a documentation page, so that a test can run what the page says."""
+"""The files that a page of the documentation tells its readers to write."""
 
 import re
-from pathlib import Path
-from typing import NamedTuple
 
-from tests.conftest import REPOSITORY
+_BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-class Block(NamedTuple):
-    """A fenced code block.
-
-    Attributes:
-        language: As the fence says.
-        text: What is between the fences.
-        file: What the paragraph before the block names in bold, as in ``**1. `model.py`**``; None without.
-    """
-
-    language: str
-    text: str
-    file: str | None
-
-
-def code_blocks(page: str) -> list[Block]:
-    """The blocks of a page of ``docs/``, in order."""
-    parts = re.split(r"^```(\w*)\n(.*?)^```$", (REPOSITORY / "docs" / page).read_text(), flags=re.MULTILINE | re.DOTALL)
-    blocks = []
-    for prose, language, text in zip(parts[0::3], parts[1::3], parts[2::3], strict=False):
-        paragraph = prose.strip().rsplit("\n\n", 1)[-1]
-        named = re.match(r"\*\*(?:\d+\. )?`([^`]+)`\*\*", paragraph)
-        blocks.append(Block(language, text, named and named[1]))
-    return blocks
-
-
-def save_files(page: str, folder: Path) -> None:
-    """Saves the blocks that name a file under a folder."""
-    for block in code_blocks(page):
-        if block.file:
-            path = folder / block.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+def blocks(path):
+    """The code blocks of a Markdown file that name a file behind their language: file name to text."""
+    return dict(_BLOCK.findall(path.read_text()))

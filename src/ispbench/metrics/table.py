@@ -7,7 +7,7 @@ it in the configuration, ``+metrics.extra.sharpness._target_=my_package.SHARPNES
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -43,6 +43,7 @@ class Metric:
         weights: Whether `function` loads weights; if they cannot be had, the score stays empty with the reason.
         rounded: Whether it sees images rounded to 8 bits, as a saved image would be, or only clamped.
         version: Raised when the definition changes; evaluations of other versions do not compare.
+        options: Keyword arguments of `function`, as configured in ``metrics.extra``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Metric:
     weights: bool = False
     rounded: bool = True
     version: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def heading(self) -> str:
@@ -69,7 +71,8 @@ class Metric:
         Raises:
             WeightsUnavailableError: if it needs weights that cannot be had.
         """
-        return self.function() if self.weights else self.function
+        function = partial(self.function, **self.options) if self.options else self.function
+        return function() if self.weights else function
 
     def score(self, function: Score, images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
         """Calls a loaded function with what it takes; see `function` for shapes."""
@@ -213,24 +216,27 @@ def _entry(name: str, value: Any) -> Metric:
                 f"The table has a metric {name}: metrics.extra.{name} may only set weights, the file of pretrained "
                 "weights that it loads; give a metric of yours another name."
             )
-        return _bind(TABLE[name], name, dict(value))
+        _check_call(TABLE[name], name, value)
+        return replace(TABLE[name], function=partial(TABLE[name].function, **value))  # a place of a file, no definition
     if isinstance(value, Metric):
-        return _bind(value, name, {})
-    if isinstance(value, Mapping):
+        metric = replace(value, name=name)
+    elif isinstance(value, Mapping):
         options = {str(key): option for key, option in value.items() if key != "_target_"}
-        return _bind(_import(name, value.get("_target_")), name, options)
-    raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
+        metric = replace(_import(name, value.get("_target_")), name=name, options=options)
+    else:
+        raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
+    _check_call(metric, name, metric.options)
+    return metric
 
 
-def _bind(metric: Metric, name: str, options: dict[str, Any]) -> Metric:
-    """The metric with its name and its options, once it is sure that its function takes them."""
+def _check_call(metric: Metric, name: str, options: Mapping[str, Any]) -> None:
+    """Finds out before a test, not in it, that a function takes other arguments than its entry says."""
     arguments = ["images", *["references"] * metric.reference, *["mask"] * metric.mask] if not metric.weights else []
     try:
         inspect.signature(metric.function).bind(*arguments, **options)
     except TypeError as error:
         call = ", ".join([*arguments, *(f"{key}={option!r}" for key, option in options.items())])
         raise UserError(f"The function of metrics.extra.{name} cannot be called with ({call}): {error}.") from error
-    return replace(metric, name=name, function=partial(metric.function, **options) if options else metric.function)
 
 
 def _import(name: str, path: Any) -> Metric:
