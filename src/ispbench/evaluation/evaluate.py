@@ -177,7 +177,7 @@ def _means(
     """The mean of each score, in float64; one without is explained in the notes instead."""
     nonfinite = int((rows[:, -1] == 0).sum())
     summary: dict[str, float | int] = {}
-    for name, value in zip(metrics, rows[:, :-1].mean(0, dtype="float64").tolist(), strict=True):
+    for name, value in zip(metrics, rows[:, :-1].mean(0, dtype=np.float64).tolist(), strict=True):
         if not math.isnan(value):
             summary[name] = value
         elif nonfinite:

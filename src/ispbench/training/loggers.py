@@ -16,9 +16,8 @@ from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE
 
 # Which value of a metric stands in the summary of a run.
-SUMMARIES = {f"val/{name}": "max" if score.higher_is_better else "min" for name, score in TABLE.items()} | {
-    "train/loss": "min"
-}
+SUMMARIES = {f"val/{name}": "max" if metric.higher_is_better else "min" for name, metric in TABLE.items()}
+SUMMARIES |= {"train/loss": "min"}
 
 
 def logged_in() -> bool:
