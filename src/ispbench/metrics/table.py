@@ -20,6 +20,7 @@ from ispbench.metrics.fast_similarity import ms_ssim, ssim
 from ispbench.metrics.iqa import learned
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.quality import psnr, psnr_channel, psnr_color_fitted, psnr_luminance
+from ispbench.metrics.similarity import MS_SSIM_SIDE, WINDOW
 
 Score = Callable[..., Tensor]
 
@@ -42,6 +43,7 @@ class Metric:
         mask: Whether it can leave pixels out; without, it is empty under protocols that mask pixels.
         weights: Whether `function` loads weights; if they cannot be had, the score stays empty with the reason.
         rounded: Whether it sees images rounded to 8 bits, as a saved image would be, or only clamped.
+        smallest: The smallest height and width in pixels that it is defined on.
         version: Raised when the definition changes; evaluations of other versions do not compare.
         options: Keyword arguments of `function`, as configured in ``metrics.extra``.
     """
@@ -57,6 +59,7 @@ class Metric:
     mask: bool = True
     weights: bool = False
     rounded: bool = True
+    smallest: int = 1
     version: int = 1
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -98,8 +101,9 @@ _ENTRIES = (
         "SSIM",
         "Wang et al. 2004: Gaussian window 11x11, sigma 1.5, K1 0.01, K2 0.03, population covariance, windows inside "
         "the image; mean over R, G and B",
+        smallest=WINDOW,
     ),
-    Metric("lpips", LPIPS, False, "LPIPS", "Zhang et al. 2018: LPIPS 0.1 with AlexNet", weights=True),
+    Metric("lpips", LPIPS, False, "LPIPS", "Zhang et al. 2018: LPIPS 0.1 with AlexNet", weights=True, smallest=31),
     Metric(
         "ciede2000",
         ciede2000,
@@ -123,15 +127,17 @@ _ENTRIES = (
         ms_ssim,
         True,
         "MS-SSIM",
-        "Wang et al. 2003: SSIM at five scales; undefined where an image has a side below 176 pixels",
+        "Wang et al. 2003: SSIM at five scales",
+        smallest=MS_SSIM_SIDE,
     ),
-    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS 0.1 with VGG16", weights=True),
+    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS 0.1 with VGG16", weights=True, smallest=16),
     Metric(
         "ssim_sample",
         partial(ssim, covariance="sample"),
         True,
         "SSIM (sample)",
         "SSIM with sample covariance (121/120), scikit-image's default",
+        smallest=WINDOW,
     ),
     Metric(
         "psnr_channel",
@@ -154,7 +160,7 @@ _ENTRIES = (
     Metric(
         "psnr_unrounded", psnr, True, "PSNR (float)", "PSNR of the output clamped, not rounded", "dB", 2, rounded=False
     ),
-    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False),
+    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False, smallest=WINDOW),
     Metric(
         "dists",
         partial(learned, "dists"),
@@ -194,14 +200,14 @@ def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict
 
     Args:
         names: Of the table, or of `extra`.
-        extra: Further metrics by name: a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the
+        extra: Further metrics by name: None for none, a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the
             options are bound to the entry's function. The name of a metric of the table takes ``{"weights": FILE}``
             alone, the file of its pretrained weights, and is measured only if `names` has it.
 
     Raises:
         UserError: for an unknown name or an entry that is none.
     """
-    extra = extra or {}
+    extra = {name: value for name, value in (extra or {}).items() if value is not None}
     known = dict(TABLE) | {name: _entry(name, value) for name, value in extra.items()}
     names = [names] if isinstance(names, str) else names
     if unknown := [name for name in names if name not in known]:
