@@ -22,7 +22,7 @@ COMMANDS = MappingProxyType(
         ),
         "stats": ("ispbench.data.statistics", "print sizes, levels, colours and brightness of each split"),
         "show": ("ispbench.data.pair_grid", "write a PNG grid of pairs, or of full-resolution files"),
-        "pack": ("ispbench.cli.data_pack", "decode all pairs once into memory-mapped files"),
+        "pack": ("ispbench.cli.data_pack", "decode all pairs once into one file per split"),
         "align": ("ispbench.cli.data_align", "warp the targets to their RAW, once for all models"),
     }
 )
@@ -116,8 +116,8 @@ def _show() -> argparse.ArgumentParser:
 def _pack() -> argparse.ArgumentParser:
     parser = _parser(
         "pack",
-        "Decode all pairs once into one memory-mapped file a split, in the cache (ISPBENCH_CACHE). Training then uses "
-        "it instead of the files, and makes it anew when the files change. An interrupted packing goes on where it "
+        "Decode all pairs once into one file per split, in the cache (ISPBENCH_CACHE). Training then uses "
+        "it instead of the files, and rebuilds it when the files change. An interrupted packing continues where it "
         "stopped.",
     )
     parser.add_argument("--split", choices=_SPLITS, help="only this split (default: all)")

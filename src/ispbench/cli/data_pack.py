@@ -1,4 +1,4 @@
-"""``ispbench data pack``: decodes all pairs once into memory-mapped files."""
+"""``ispbench data pack``: decodes all pairs once into one file per split."""
 
 import argparse
 import time
