@@ -1,15 +1,14 @@
-"""``ispbench data show``: a PNG grid of pairs, each a gray-world rendering of the RAW next to its target."""
+"""A grid of pairs, each a gray-world rendering of the RAW next to its target."""
 
-import argparse
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.image_files import read_mosaic
-from ispbench.data.validation.check import spread
+from ispbench.data.parallel import spread
 from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from ispbench.raw.bayer import to_rggb
@@ -52,7 +51,11 @@ def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: i
 
 
 def full_grid(data: PairedDataModule, count: int) -> NDArray[np.uint8]:
-    """Draws full-resolution mosaics, which have no targets, as gray-world renderings, shape (H, W, 3), sRGB."""
+    """Draws full-resolution mosaics, which have no targets, as gray-world renderings, shape (H, W, 3), sRGB.
+
+    Raises:
+        UserError: if the dataset has none.
+    """
     paths = data.full_mosaics()
     cells = []
     for index in spread(len(paths), count):
@@ -84,18 +87,3 @@ def _tile(cells: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]
         top, left = number // columns * height, number % columns * width
         grid[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
     return grid
-
-
-def run(data: PairedDataModule, options: argparse.Namespace) -> None:
-    """``ispbench data show``: writes the grid."""
-    if options.full_resolution:
-        grid = full_grid(data, options.count)
-    else:
-        names = [name for name in options.names.split(",") if name]
-        splits = {name.partition(":")[0] for name in names if name.partition(":")[0] in SPLITS and ":" in name}
-        split = splits.pop() if splits else options.split
-        grid = pair_grid(data, split, [name.removeprefix(f"{split}:") for name in names], options.count, options.size)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(options.output), grid[..., ::-1]):
-        raise UserError(f"{options.output} cannot be written; give --output FILE.png in a folder of yours.")
-    print(f"wrote {options.output}")

@@ -15,6 +15,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from ispbench.raw.levels import add_black_level
+
 Array = NDArray[np.float64]
 
 # Variance a*x + b of the noise at signal x, in units of full scale, at the two ends of the ISO range.
@@ -119,4 +121,6 @@ def expose(
     mosaic[1::2, 1::2] = camera_rgb[1::2, 1::2, 2]
     shot, read = capture.noise
     noisy = mosaic + rng.standard_normal(mosaic.shape) * np.sqrt(shot * mosaic + read)
-    return np.clip(np.rint(noisy * (white_level - black_level) + black_level), 0, white_level).astype(np.uint16)
+    return np.clip(np.rint(add_black_level(noisy, black_level, white_level) * white_level), 0, white_level).astype(
+        np.uint16
+    )

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.console import say
+from ispbench.data import SPLITS
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.file_source import FolderSource, bit_depth
 from ispbench.data.datasets.layout import Issue, Listing, PairFiles, list_pairs
 from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
@@ -270,7 +272,7 @@ class FolderData(PairedDataModule):
     @rank_zero_only
     def _announce(self) -> None:
         sizes = ", ".join(f"{len(self.source(split)):,} {split}" for split in SPLITS)
-        print(f"{self.version}: {sizes} pairs; {self.notes['levels']}", flush=True)
+        say(f"{self.version}: {sizes} pairs; {self.notes['levels']}")
 
 
 def _names_a_split_list(version: str) -> bool:

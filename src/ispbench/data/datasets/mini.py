@@ -73,6 +73,8 @@ class MiniData(PairedDataModule):
         UserError: for a tile or number out of range.
     """
 
+    in_memory = True
+
     def __init__(self, *, num_train: int, tile: int, data_seed: int, cache: str | None, **options: Any) -> None:
         super().__init__(version=VERSION, simulated=True, **options)
         if tile % 2 or not 32 <= tile <= 256:

@@ -1,10 +1,8 @@
-"""``ispbench data check``: are all pairs present and readable, levels and CFA plausible, and no files mixed up?
+"""Whether a dataset is sound: all pairs present and readable, levels and CFA plausible, no files mixed up.
 
 Each finding says how many files it concerns, names the first ones, and says what to do.
 """
 
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -14,7 +12,7 @@ from rich.progress import Progress
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.layout import Issue
 from ispbench.data.pairs import PairSource
-from ispbench.data.parallel import read_pairs
+from ispbench.data.parallel import read_pairs, spread
 from ispbench.data.validation.diagnose import MATCHED, Finding, Statistics, diagnose
 from ispbench.data.validation.plausibility import (
     correlation,
@@ -26,7 +24,6 @@ from ispbench.data.validation.plausibility import (
 )
 from ispbench.errors import UserError
 
-_SHOWN = 5  # files named in each finding
 _RENDERED = 64  # pairs to render per split
 _MARGIN = 0.02  # noise around black, as a fraction of the white level
 _KEPT = 500  # suspicious pairs to compare with each other
@@ -65,13 +62,6 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
             _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, statistics)
         findings += diagnose(statistics, data.black_level, data.white_level, data.cfa)
     return findings
-
-
-def spread(length: int, count: int | None) -> list[int]:
-    """At most `count` indices, evenly spread over `length`."""
-    if count is None or count >= length:
-        return list(range(length))
-    return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
 def _of_kind(issues: Sequence[Issue], kind: str, data: PairedDataModule) -> Finding:
@@ -131,24 +121,3 @@ def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, 
         for phase, agreement in phase_agreements(mosaic, target, black, white).items():
             collected[phase].append(agreement)
     statistics.phases = dict(collected)
-
-
-def run(data: PairedDataModule, options: argparse.Namespace) -> None:
-    """``ispbench data check``: prints the report.
-
-    Raises:
-        UserError: if there are errors.
-    """
-    findings = check(data, options.limit)
-    for finding in findings:
-        print(f"{finding.level:<8} {finding.text}")
-        for place in finding.first[:_SHOWN]:
-            print(f"{'':<8}   {place}")
-        if len(finding.first) > _SHOWN:
-            print(f"{'':<8}   and {len(finding.first) - _SHOWN:,} more")
-        if finding.remedy and finding.level != "ok":
-            print(f"{'':<8} > {finding.remedy}")
-    sys.stdout.flush()
-    errors = [finding for finding in findings if finding.level == "ERROR"]
-    if errors:
-        raise UserError(f"The check found {len(errors)} kinds of errors; the report above says what to do about each.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb
 from ispbench.raw.demosaic import bilinear
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 Array = NDArray[np.floating]
 
@@ -24,7 +24,7 @@ _FLAT = 0.02  # a map with a smaller standard deviation has no structure to comp
 def raw_luminance(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
     """The coarse, gamma-encoded green of an RGGB mosaic in DN, shape (GRID, GRID)."""
     green = (mosaic[0::2, 1::2].astype(np.float32) + mosaic[1::2, 0::2]) / 2
-    return coarse(np.clip(subtract_black(green, black_level, white_level), 0, 1) ** _GAMMA)
+    return coarse(np.clip(normalize_raw(green, black_level, white_level), 0, 1) ** _GAMMA)
 
 
 def target_luminance(target: NDArray[np.uint8]) -> Array:
@@ -56,7 +56,7 @@ def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: floa
         Shape (H, W, 3), in [0, 1].
     """
     raw = torch.from_numpy(pack(mosaic).astype(np.float32))[None]
-    rgb = bilinear(subtract_black(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
+    rgb = bilinear(normalize_raw(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
     means = rgb.mean(axis=(0, 1))
     return np.clip(rgb * (means[1] / np.maximum(means, 1e-6)), 0, 1) ** _GAMMA
 
