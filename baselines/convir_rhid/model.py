@@ -1,8 +1,8 @@
 """ConvIR as an ISP, as the RHID project ported it: a convolutional restoration U-Net with self-predicted filters.
 
 Method: Cui et al., "Revitalizing Convolutional Network for Image Restoration", TPAMI 2024. Port: TIANLE233/MisISP, the
-code of another paper ("Learning Deep ISP for High-Speed Cameras"), which drops the original's side outputs and its image
-residual.
+code of another paper ("Learning Deep ISP for High-Speed Cameras"), which drops the original's side outputs and its
+image residual.
 """
 
 import re
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ispbench.baselines.convir_rhid.filters import MultiScalePool
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, keep_black
 
 # From the names in the port's checkpoints to those of `ConvIRNet`, in this order.
@@ -171,6 +172,11 @@ class ConvIRRHID(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The port's tensors under the names of `net`."""
         return {_own_name(name): tensor for name, tensor in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"width": shapes["head.weight"][0], "blocks": shapes.count("encoder.0.")}
 
 
 def _own_name(name: str) -> str:

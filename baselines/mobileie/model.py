@@ -9,7 +9,7 @@ Mobile Devices", ICCV 2025, arXiv 2507.01838. It descends from SYENet.
     4132
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.reparameterized import BRANCHES, Branch, merge
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import ten_bit
 
 # What the authors divide sensor numbers by, also those of 10 bits: ZRR reaches the network in 0 to 0.25.
@@ -171,3 +172,10 @@ class MobileIE(ISPModel):
         """Merges the training branches of `net` into single convolutions, in place and for good."""
         self.net.deploy()
         return self
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        if not shapes.has(".conv_out."):
+            return {"deploy": True}
+        return {"rep_scale": shapes["att.1.conv.weight"][0] // _WIDTH}

@@ -6,7 +6,7 @@ Workshops 2025, arXiv 2505.10420, whose weights are public; the authors of RMFA-
 """
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import ten_bit
 
 # Subtracted and divided by on 10-bit data, in DN; the division does not account for the subtraction.
@@ -159,3 +160,8 @@ class RMFATiny(ISPModel):
             *(missing, missing, missing, blue),
         )
         return (F.pixel_shuffle(torch.stack(cells, 1), 2),)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"blocks": shapes.count("rmfa_blocks."), "width": shapes["input_module.0.weight"][0]}

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.reparameterized import BRANCHES, merge
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import keep_black
 
 # Outputs of the body: the 4 x 3 channels that one PixelShuffle turns into RGB.
@@ -186,3 +187,11 @@ class SYEISP(ISPModel):
         """Merges the training branches of `net` into single convolutions, in place and for good."""
         self.net.deploy()
         return self
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        channels = shapes["head.bias"][1]
+        if not shapes.has(".conv_out."):
+            return {"channels": channels, "deploy": True}
+        return {"channels": channels, "rep_scale": shapes["tail.1.conv.weight"][0] // 3}
