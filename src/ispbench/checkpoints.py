@@ -12,18 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.config import choices
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
+from ispbench.models.recognize import fitting_options, overrides
 
 _NAMED = 5  # how many offending keys an error spells out
-# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _OWN_PREFIX = "model.net."  # of the tensors in a checkpoint written by a run
+# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _WRAPPERS = ("model_state", "state_dict", "params_ema", "params", "model")
 
 
 def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel:
     """Builds a baseline and loads its authors' weights.
+
+    Options that the tensors tell, such as a width or the deployed form of a re-parameterized network, are theirs.
 
     Args:
         name: The model, a file of ``conf/model/``.
@@ -37,7 +41,7 @@ def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel
         UserError: if the file cannot be read safely or a key is missing, unexpected or of another shape.
     """
     state = read_state_dict(source) if isinstance(source, str | Path) else unwrap(source)
-    model = build_model(name)
+    model = build_model(name, overrides(fitting_options(name, state) or {}))
     origin = str(source) if isinstance(source, str | Path) else "The given state dict"
     load_strictly(model.net, model.official_state_dict(state), f"{origin} is not a checkpoint of {name}")
     return model.eval()
@@ -55,9 +59,20 @@ def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
         UserError: if the file is unreadable or belongs to another model.
     """
     state = read_state_dict(path)
-    own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
-    complaint = f"{path} is not a checkpoint of this {name}"
-    load_strictly(model.net, own or model.official_state_dict(state), complaint)
+    own = own_tensors(state)
+    try:
+        load_strictly(model.net, own or model.official_state_dict(state), f"{path} is not a checkpoint of this {name}")
+    except UserError as error:
+        options = fitting_options(name, own or state) if name in choices("model") else None
+        if options is None:
+            raise
+        remedy = " ".join(overrides(options)) or "the options of its file"
+        raise UserError(f"{path} is a checkpoint of {name} with {remedy}; build the model so.") from error
+
+
+def own_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's tensors in a checkpoint of ispbench, under the names of the network; empty for other files."""
+    return {name.removeprefix(_OWN_PREFIX): value for name, value in state.items() if name.startswith(_OWN_PREFIX)}
 
 
 def newest_checkpoint(source: Path, required: bool = True) -> Path | None:

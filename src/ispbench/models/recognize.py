@@ -65,9 +65,8 @@ def recognize(state: Mapping[str, Any], origin: str = "The given state dict") ->
     nearest = max(likeness, key=lambda name: likeness[name])
     if not likeness[nearest]:
         raise UserError(f"{origin} is of no model here: none shares a tensor with it.")
-    raise UserError(
-        f"{origin} is of no model here; the nearest is {nearest}, with which it shares {likeness[nearest]:.0%} of the tensors."
-    )
+    share = f"{likeness[nearest]:.0%}"
+    raise UserError(f"{origin} is of no model here; the nearest is {nearest}, which has {share} of its tensors.")
 
 
 def fitting_options(name: str, state: Mapping[str, Any]) -> dict[str, Any] | None:
