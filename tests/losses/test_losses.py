@@ -61,6 +61,17 @@ def test_outlier_aware_l1(pair):
     assert losses.OutlierAwareL1()(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
 
 
+def test_local_variance_weighted_l1(pair):
+    x, y = arrays(pair)
+    total = []
+    for channel in (x - y).reshape(-1, SIZE[2] * SIZE[3]):
+        b = channel.std(ddof=1) / np.sqrt(2)
+        total += list(np.abs(channel) * np.tanh(np.abs(channel - channel.mean()) / (b + 1e-6)))
+    assert losses.OutlierAwareL1("tanh")(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+    with pytest.raises(UserError, match="exp or tanh, not 'sine'"):
+        losses.OutlierAwareL1("sine")
+
+
 def test_no_gradient_passes_through_the_weight_of_an_outlier(pair):
     image = pair[0].clone().requires_grad_()
     losses.OutlierAwareL1()(image, pair[1]).backward()
@@ -310,7 +321,12 @@ def test_networks_inside_a_loss_are_frozen_and_not_saved(vgg):
 
 @pytest.mark.parametrize("name", choices("loss"))
 def test_every_shipped_loss_builds_and_is_zero_or_least_for_the_target_itself(name, vgg):
-    config = compose([f"loss={name}", "loss.terms.vgg.network=vgg16", f"loss.terms.vgg.weights={vgg['vgg16'][0]}"])
+    smaller = [
+        f"loss.terms.{term}.{key}={value}"
+        for term in ("vgg", "lightness")
+        for key, value in (("network", "vgg16"), ("weights", vgg["vgg16"][0]))
+    ]
+    config = compose([f"loss={name}", *smaller])
     if config.loss.weights.lpips:
         config.loss.weights.lpips = 0  # its weights may have to be downloaded
     loss = instantiate(config.loss)
