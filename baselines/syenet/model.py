@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.models.reparameterized import BRANCHES, merge
+from ispbench.models.reparameterized import BRANCHES, Branch, merge
 from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import keep_black
 
@@ -54,7 +54,9 @@ class RepConv(nn.Module):
     def merged(self, gain: float = 1.0) -> nn.Conv2d:
         """The single convolution that computes `gain` times the same in ``eval()``, exactly, borders included."""
         parts: list[Any] = [getattr(self, name) for name in self.branches]
-        branches = [tuple(part) if isinstance(part, nn.Sequential) else (part, None) for part in parts]
+        branches: list[Branch] = [
+            (part[0], part[1]) if isinstance(part, nn.Sequential) else (part, None) for part in parts
+        ]
         return merge(branches, self.conv_out, self.kernel_size, gain)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from ispbench.raw.levels import BGRG_ORDER, keep_black, subtract_black
+from ispbench.raw.levels import BGRG_ORDER, keep_black, subtract_black, ten_bit
 
 
 def test_black_is_zero_and_white_is_one():
@@ -10,6 +11,14 @@ def test_black_is_zero_and_white_is_one():
 def test_keep_black_equals_the_division_by_white(rng):
     dn = rng.integers(0, 1024, (4, 5, 5)).astype(float)
     np.testing.assert_allclose(keep_black(subtract_black(dn, 63, 1020), 63, 1020), dn / (4 * 255))
+
+
+@pytest.mark.parametrize(
+    "black, white, factor", [(63, 1020, 1), (64, 1023, 1), (255, 4095, 1023 / 4095), (0, 255, 1023 / 255)]
+)
+def test_ten_bit_numbers_are_the_sensors_or_scaled_to_its_depth(rng, black, white, factor):
+    dn = rng.integers(0, white + 1, (4, 5, 5)).astype(float)
+    np.testing.assert_allclose(ten_bit(subtract_black(dn, black, white), black, white), dn * factor, atol=1e-9)
 
 
 def test_authors_stacking_order():

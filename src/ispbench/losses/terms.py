@@ -53,8 +53,9 @@ class OutlierAwareL1(nn.Module):
     """Absolute errors weighted by how far they stand out.
 
     With d the error in a channel of an image, b its standard deviation over the square root of 2 (the scale of a
-    Laplace distribution) and ``t = |d - mean(d)| / b``, the weight is ``1 - exp(-t)`` (SYENet, Gou et al., ICCV 2023, arXiv
-    2308.08137) or ``tanh(t)`` (the local variance-weighted loss of MobileIE, Yan et al., ICCV 2025, arXiv 2507.01838).
+    Laplace distribution) and ``t = |d - mean(d)| / b``, the weight is ``1 - exp(-t)`` (SYENet, Gou et al., ICCV 2023,
+    arXiv 2308.08137) or ``tanh(t)`` (the local variance-weighted loss of MobileIE, Yan et al., ICCV 2025, arXiv
+    2507.01838).
     No gradient passes through the weight.
 
     Args:
