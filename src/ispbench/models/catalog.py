@@ -1,6 +1,7 @@
 """The models with what each costs, without building any, from ``catalog.json``.
 
-``python -m ispbench.models.catalog`` makes that file. Counts hold for the options of a model's file; where these are others now, or the size is another, they are made anew.
+``python -m ispbench.models.catalog`` makes that file. Counts hold for the options of a model's
+file: where those or the size are others, a model is counted anew.
 """
 
 import json
