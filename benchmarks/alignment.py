@@ -54,7 +54,7 @@ class DisplacedData(PairedDataModule):
 
     def __init__(self) -> None:
         options: dict[str, Any] = {"crop": None, "augment": False, "batch_size": 1, "eval_batch_size": 1}
-        options |= {"num_workers": 0, "max_steps": 1, "val_every": 1, "seed": 0, "pack": "never", "simulated": True}
+        options |= {"pack": "never", "simulated": True}
         super().__init__(version="displaced", black_level=0, white_level=WHITE, **options)
 
     def open(self, split: str) -> Displaced:

@@ -79,10 +79,6 @@ def datamodule(root: Path, cache: Path, pack: str, size: int) -> PairedDataModul
         augment=False,
         batch_size=BATCH,
         eval_batch_size=BATCH,
-        num_workers=0,
-        max_steps=1,
-        val_every=1,
-        seed=0,
         pack=pack,
         cache=str(cache),
     )
@@ -137,7 +133,7 @@ def speed(folder: Path, count: int, seconds: float) -> None:
         rows[f"{name}, as stored"] = DataLoader(whole, BATCH), lambda batch: batch
         rows[f"{name}, scaled on this CPU"] = (
             DataLoader(whole, BATCH),
-            lambda b, d=data: d.on_after_batch_transfer(b, 0),
+            lambda b, d=data: d.to_canonical(b),
         )
         rows[f"{name}, turned 256x256 patches"] = DataLoader(patches, BATCH), lambda batch: batch
     plain = rate(DataLoader(Plain(folder / "zrr", count), BATCH), lambda batch: batch, seconds)

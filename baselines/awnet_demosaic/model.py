@@ -15,7 +15,7 @@ from ispbench.baselines.awnet_raw.blocks import PyramidPooling, conv1, conv3, in
 from ispbench.baselines.awnet_raw.body import LEVELS, PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import keep_black
+from ispbench.raw.levels import add_black_level
 
 # The DN that the authors' 8-bit image shows as 255, as a fraction of the white level: 3 * 255 of 4 * 255.
 _SATURATION = 0.75
@@ -24,7 +24,7 @@ _SATURATION = 0.75
 def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantise: bool) -> Tensor:
     """The authors' input: each plane resized by two on its own, wherever in the 2x2 cell it was sampled.
 
-    Quantised as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip what
+    Quantized as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip what
     lies above 3/4 of the white level.
 
     Args:
@@ -34,9 +34,9 @@ def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantis
         quantise: Whether to round and clip as the authors' PNG files do.
 
     Returns:
-        R, G, B, shape (N, 3, 2h, 2w), as DN / (3/4 white level): in [0, 1] if quantised, else up to 4/3.
+        R, G, B, shape (N, 3, 2h, 2w), as DN / (3/4 white level): in [0, 1] if quantized, else up to 4/3.
     """
-    dn = keep_black(raw, black_level, white_level) * white_level
+    dn = add_black_level(raw, black_level, white_level) * white_level
     if quantise:
         dn = dn.round()
     dn = F.interpolate(dn, scale_factor=2, mode="bilinear", align_corners=False)
@@ -99,8 +99,6 @@ class AWNetDemosaic(ISPModel):
         depths: Dense blocks of the five levels, finest first.
         quantise: Whether the input is rounded and clipped as the authors' 8-bit files are. The RAW gets no
             gradient then.
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width or depths that make no network.
@@ -117,12 +115,9 @@ class AWNetDemosaic(ISPModel):
         width: int = 64,
         depths: Sequence[int] = (3, 3, 3, 4, 4),
         quantise: bool = True,
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         self.quantise = quantise
-        self.black_level, self.white_level = black_level, white_level
         self.net = AWNetDemosaicNet(width, depths)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:

@@ -18,7 +18,7 @@ from ispbench.baselines.convir_rhid.filters import MultiScalePool
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # From the names in the port's checkpoints to those of `ConvIRNet`, in this order.
 _RENAMES = (
@@ -142,8 +142,6 @@ class ConvIRRHID(ISPModel):
     Args:
         width: Channels of the finest level, a multiple of 8.
         blocks: Residual blocks of each of the six stages.
-        black_level: Of the sensor, in DN; it is kept in the input.
-        white_level: Of the sensor, in DN; the input is DN / white_level.
 
     Raises:
         UserError: for a size that makes no network.
@@ -155,19 +153,17 @@ class ConvIRRHID(ISPModel):
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black kept"
     unused_parameters = ("unused_sides.",)
 
-    def __init__(self, width: int = 32, blocks: int = 8, black_level: float = 0, white_level: float = 4095) -> None:
+    def __init__(self, width: int = 32, blocks: int = 8) -> None:
         super().__init__()
         if not isinstance(width, int) or width < 8 or width % 8:
             raise UserError(f"model.width is a positive multiple of 8, not {width!r}.")
         if not isinstance(blocks, int) or blocks < 1:
             raise UserError(f"model.blocks is a whole number of at least 1, not {blocks!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = ConvIRNet(width, blocks)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The planes in the order B, Gr, R, Gb, as DN / white level."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The port's tensors under the names of `net`."""

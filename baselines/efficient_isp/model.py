@@ -42,21 +42,14 @@ class ThreeConvNet(nn.Module):
 
 
 class EfficientISP(ISPModel):
-    """EfficientISP behind the common interface.
-
-    Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
-    """
+    """EfficientISP behind the common interface."""
 
     paper: ClassVar[str] = "Arhire and Timofte, CVPRW 2025"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black levels of the authors, a plane each"
     widths: ClassVar[tuple[int, int]] = (12, 12)
 
-    def __init__(self, black_level: float = 63, white_level: float = 1020) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = ThreeConvNet(*self.widths)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:

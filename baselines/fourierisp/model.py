@@ -1,4 +1,4 @@
-"""FourierISP: three U-Nets for the phase, the amplitude and the colours of the image.
+"""FourierISP: three U-Nets for the phase, the amplitude and the colors of the image.
 
 Reference: He et al., "Enhancing RAW-to-sRGB with Decoupled Style Structure in Fourier Domain", AAAI 2024,
 arXiv 2401.02161.

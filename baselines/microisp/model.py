@@ -1,4 +1,4 @@
-"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch a colour.
+"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch a color.
 
 Reference: Ignatov et al., "MicroISP: Processing 32MP Photos on Mobile Devices with Deep Learning", ECCV
 Workshops 2022, arXiv 2211.06770. The branches of a stage never mix, so they stand here as one branch of
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _COLOURS = 3
-_PLANES = 4  # maps of a branch; at the end the 2x2 pixels of its colour
+_PLANES = 4  # maps of a branch; at the end the 2x2 pixels of its color
 _WIDTH = _COLOURS * _PLANES
 _SMALLEST = 79  # what a 1x1 and three 3x3 convolutions of stride 3 without padding leave one pixel of
 
@@ -72,10 +72,10 @@ class GatedUnit(nn.Module):
 
 
 class Stage(nn.Module):
-    """The three branches of a stage: packed RAW or the colour maps of the stage before to colour maps.
+    """The three branches of a stage: packed RAW or the color maps of the stage before to color maps.
 
     Args:
-        in_channels: 4 for RAW, which all branches read, or 12 for colour maps, four to each branch.
+        in_channels: 4 for RAW, which all branches read, or 12 for color maps, four to each branch.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -121,8 +121,6 @@ class MicroISP(ISPModel):
     """MicroISP behind the common interface, for RAW of any size.
 
     Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
         stages: The number of stages.
 
     Raises:
@@ -133,17 +131,15 @@ class MicroISP(ISPModel):
     paper: ClassVar[str] = "Ignatov et al., ECCVW 2022, arXiv 2211.06770"
     input_kind: ClassVar[str] = "packed RAW in the order B, Gb, R, Gr, black level kept"
 
-    def __init__(self, black_level: float, white_level: float, stages: int = 2) -> None:
+    def __init__(self, stages: int = 2) -> None:
         super().__init__()
         if not isinstance(stages, int) or stages < 1:
             raise UserError(f"model.stages is a whole number of at least 1, not {stages!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = MicroISPNet(stages)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The packed RAW over the white level, in the authors' order."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The variables of the authors' TensorFlow checkpoint, kernels HWIO, as the state of `net`."""

@@ -141,8 +141,6 @@ class MobileIE(ISPModel):
     Args:
         rep_scale: Width of a training branch, as a multiple of its output channels.
         deploy: Builds the merged form.
-        black_level: Of the sensor, in DN: the network sees RAW with its black level.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width below 1.
@@ -152,14 +150,10 @@ class MobileIE(ISPModel):
     input_kind: ClassVar[str] = "packed RAW, 10-bit DN / 4095, black level kept"
     unused_parameters = ("tail_warm",)
 
-    def __init__(
-        self, rep_scale: int = 4, deploy: bool = False, black_level: float = 63, white_level: float = 1020
-    ) -> None:
+    def __init__(self, rep_scale: int = 4, deploy: bool = False) -> None:
         super().__init__()
         if not isinstance(rep_scale, int) or rep_scale < 1:
             raise UserError(f"model.rep_scale is a whole number of at least 1, not {rep_scale!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net: MobileIENet = MobileIENet(rep_scale)
         if deploy:
             self.deploy()

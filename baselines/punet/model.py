@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _INIT = 0.01  # spread of the kernels and value of the biases before training
 
 
 class DoubleConv(nn.Module):
-    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalisation before it."""
+    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalization before it."""
 
     def __init__(self, in_channels: int, channels: int, norm: bool) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class PUNETNet(nn.Module):
 
     Args:
         width: b, the channels at the packed size; they double with every level, to 16b.
-        instance_norm: Whether the blocks below the packed size are instance-normalised.
+        instance_norm: Whether the blocks below the packed size are instance-normalized.
     """
 
     def __init__(self, width: int, instance_norm: bool) -> None:
@@ -111,11 +111,9 @@ class PUNET(ISPModel):
 
     Args:
         width: b, the channels at the packed size, a multiple of 4.
-        instance_norm: Whether the blocks below the packed size are instance-normalised; packed height and
+        instance_norm: Whether the blocks below the packed size are instance-normalized; packed height and
             width then have to be more than 16.
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
-        black_level: Of the sensor, in DN; the network is fed RAW with the black level kept.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width that 4 does not divide, or an unknown `init`.
@@ -131,8 +129,6 @@ class PUNET(ISPModel):
         width: int = 16,
         instance_norm: bool = False,
         init: str = "original",
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         if width < 4 or width % 4:
@@ -142,12 +138,10 @@ class PUNET(ISPModel):
         self.net = PUNETNet(width, instance_norm)
         if init == "original":
             self.net.apply(_init_as_the_original)
-        self.black_level = black_level
-        self.white_level = white_level
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The planes in the authors' order, over the white level, the black level not subtracted."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The variables of a TensorFlow checkpoint under the names of `net`.

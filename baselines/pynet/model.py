@@ -25,12 +25,12 @@ from ispbench.baselines.pynet.levels import (
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
 _SMALLEST = 32
 
-# Which levels are instance-normalised: level 1, levels 2 to 5.
+# Which levels are instance-normalized: level 1, levels 2 to 5.
 _INSTANCE_NORM = {"all": (True, True), "coarse": (False, True), "none": (False, False)}
 
 # From the names in the authors' checkpoints to those of `PyNETNet`.
@@ -50,7 +50,7 @@ class PyNETNet(nn.Module):
 
     Args:
         level: The level whose image comes out, 5 (coarsest) to 0 (full size).
-        instance_norm: The levels that are instance-normalised: ``all``, ``coarse`` (2 to 5) or ``none``. The
+        instance_norm: The levels that are instance-normalized: ``all``, ``coarse`` (2 to 5) or ``none``. The
             first block of the encoder, d3 and d14 of level 1, the upsampling and the heads never are.
     """
 
@@ -107,21 +107,19 @@ class PyNET(ISPModel):
     the parameter names are the same at every level. The image of level L is 2^L times smaller on each side:
     `forward` returns (N, 3, 2h / 2^L, 2w / 2^L). Level 0, the full size, is the finished network.
 
-    Instance normalisation takes the statistics of the image at hand: a tile does not render like the same
+    Instance normalization takes the statistics of the image at hand: a tile does not render like the same
     area of the whole image.
 
     Args:
         level: The level whose image comes out, 5 to 0.
-        instance_norm: The levels that are instance-normalised: ``all`` (as in the authors' PyTorch version),
+        instance_norm: The levels that are instance-normalized: ``all`` (as in the authors' PyTorch version),
             ``coarse`` (levels 2 to 5, as in their TensorFlow version) or ``none``.
-        black_level: Of the sensor, in DN; the network is fed RAW with the black level kept.
-        white_level: Of the sensor, in DN.
 
     Attributes:
         unused_parameters: At this level: the heads of all other levels and, above level 0, the finer levels.
 
     Raises:
-        UserError: for an unknown level or choice of normalisation.
+        UserError: for an unknown level or choice of normalization.
     """
 
     net: PyNETNet
@@ -131,20 +129,16 @@ class PyNET(ISPModel):
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
     untold_options = ("level",)
 
-    def __init__(
-        self, level: int = 0, instance_norm: str = "all", black_level: float = 63, white_level: float = 1020
-    ) -> None:
+    def __init__(self, level: int = 0, instance_norm: str = "all") -> None:
         super().__init__()
         self.net = PyNETNet(level, instance_norm)
-        self.black_level = black_level
-        self.white_level = white_level
         finer_levels = tuple(f"levels.{other}." for other in range(level))
         other_heads = tuple(f"heads.{other}." for other in range(6) if other != level)
         self.unused_parameters = finer_levels + other_heads
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The planes in the authors' order, over the white level, the black level not subtracted."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`."""

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _SMALLEST = 16  # leaves the lowest level 4 pixels, of which its channel attention keeps 2
 
 
 class ConvLayer(nn.Module):
-    """A convolution with mirrored borders, then optional instance normalisation and PReLU of one slope."""
+    """A convolution with mirrored borders, then optional instance normalization and PReLU of one slope."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class GroupedResidual(nn.Module):
         self.groups = groups
         self.depth = depth
         width = channels // groups
-        # The port asks for the normalisation of every other layer by its number, not by its group.
+        # The port asks for the normalization of every other layer by its number, not by its group.
         layers = (ConvLayer(width, width, 3, norm=index % groups % 2 == 0) for index in range(groups * depth))
         self.convs = nn.ModuleList(layers)
         self.conv = ConvLayer(channels, channels, 1, act=False)
@@ -187,12 +187,7 @@ class PyNETV2Net(nn.Module):
 
 
 class PyNETV2(ISPModel):
-    """PyNET-V2 Mobile behind the common interface, for packed RAW of at least 16 x 16.
-
-    Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
-    """
+    """PyNET-V2 Mobile behind the common interface, for packed RAW of at least 16 x 16."""
 
     multiple = 4
     minimum = _SMALLEST
@@ -204,12 +199,10 @@ class PyNETV2(ISPModel):
         *(f"{block}.relu." for block in ("conv_l3_d6", "conv_l2_d13", "conv_l1_d13", "conv_l1_d14")),
     )
 
-    def __init__(self, black_level: float, white_level: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = PyNETV2Net()
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The packed RAW over the white level, in the authors' order."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)

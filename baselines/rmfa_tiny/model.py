@@ -128,8 +128,6 @@ class RMFATiny(ISPModel):
     Args:
         blocks: How many RMFA blocks follow one another.
         width: Their channels, an even number of at least 16.
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a size that makes no network.
@@ -139,14 +137,12 @@ class RMFATiny(ISPModel):
     paper: ClassVar[str] = "Li et al., 2024, arXiv 2406.11469, as in Arhire and Timofte, CVPRW 2025"
     input_kind: ClassVar[str] = "RAW split into R, G, B at full size, missing samples 1"
 
-    def __init__(self, blocks: int = 2, width: int = 16, black_level: float = 63, white_level: float = 1020) -> None:
+    def __init__(self, blocks: int = 2, width: int = 16) -> None:
         super().__init__()
         if not isinstance(blocks, int) or blocks < 1:
             raise UserError(f"model.blocks is a whole number of at least 1, not {blocks!r}.")
         if not isinstance(width, int) or width < 16 or width % 2:
             raise UserError(f"model.width is an even number of at least 16, not {width!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = RMFANet(blocks, width)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:

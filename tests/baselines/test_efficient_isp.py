@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 BLACK = torch.tensor([62.0, 60.0, 58.0, 61.0]).view(1, 4, 1, 1)  # of B, Gr, R, Gb
 
@@ -16,7 +16,7 @@ def test_widths_and_input(name, params):
     model = build_model(name)
     assert _count(model) == params
     dn = torch.randint(0, 1024, (2, 4, 6, 5)).float()  # R, Gr, Gb, B
-    (inputs,) = model.net_inputs(subtract_black(dn, 63, 1020))
+    (inputs,) = model.net_inputs(normalize_raw(dn, 63, 1020))
     expected = (dn[:, [3, 1, 0, 2]] - BLACK) / (1023 - BLACK)
     assert expected.min() < 0
     torch.testing.assert_close(inputs, expected, atol=1e-6, rtol=0)

@@ -14,7 +14,7 @@ from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.recognize import recognize
 from ispbench.raw.bayer import pack
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 from tests.conftest import SHARED
 
 TOLERANCE = 1e-5  # times the largest reference value, at least 1
@@ -42,7 +42,7 @@ def _net_inputs(model, given):
     image = cv2.imread(str(SHARED / crop["file"]), cv2.IMREAD_UNCHANGED)
     rows, columns = (slice(*crop[side]) for side in ("rows", "cols"))
     dn = pack(image[rows, columns] // crop["divide_int"]).astype(np.float32)
-    return model.net_inputs(torch.from_numpy(subtract_black(dn, 63, 1020))[None])
+    return model.net_inputs(torch.from_numpy(normalize_raw(dn, 63, 1020))[None])
 
 
 @pytest.mark.shared

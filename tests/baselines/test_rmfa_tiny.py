@@ -4,12 +4,12 @@ import torch
 from ispbench.baselines.rmfa_tiny.model import ChannelAttention, RMFABlock, ToneMapping
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def test_the_mosaic_is_split_into_three_planes_with_ones_between():
     dn = torch.randint(0, 1024, (2, 4, 3, 5)).float()
-    (split,) = build_model("rmfa_tiny").net_inputs(subtract_black(dn, 63, 1020))
+    (split,) = build_model("rmfa_tiny").net_inputs(normalize_raw(dn, 63, 1020))
     expected = torch.ones(2, 3, 6, 10)
     places = ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))  # color, row, column of R, Gr, Gb, B
     for plane, (color, row, column) in enumerate(places):

@@ -3,6 +3,7 @@ import pytest
 from hydra.utils import instantiate
 
 from ispbench.config import compose
+from ispbench.data.datamodule import loading_processes
 from ispbench.data.datasets.mini import PHOTOS, read_photo
 from ispbench.errors import UserError
 from tests.conftest import TINY_DATA
@@ -39,15 +40,38 @@ def test_pairs_are_sensor_numbers_and_photographs(data):
 
 
 def test_batches_are_canonical(data):
-    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    batch = data.to_canonical(next(iter(data.train_dataloader())))
     assert batch["raw"].shape == (2, 4, 16, 16)
     assert batch["target"].shape == (2, 3, 32, 32)
     assert batch["raw"].min() > -0.05
     assert batch["raw"].max() <= 1
     assert 0 <= batch["target"].min() <= batch["target"].max() <= 1
     mosaic, _ = data.source("test").read(0)
-    whole = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
+    whole = data.to_canonical(next(iter(data.test_dataloader())))
     np.testing.assert_allclose(whole["raw"][0, 0].numpy(), (mosaic[0::2, 0::2] - 64.0) / 959, atol=1e-6)
+
+
+def test_scaling_leaves_the_stored_batch_as_it_is(data):
+    stored = {key: value for key, value in next(iter(data.test_dataloader())).items() if key in ("raw", "target")}
+    stored |= {"target": stored["target"].float()}
+    before = {key: value.clone() for key, value in stored.items()}
+    scaled = data.to_canonical(stored)
+    assert scaled["target"].max() <= 1
+    for key, value in before.items():
+        assert (stored[key].int() == value.int()).all()
+
+
+def test_embedded_data_load_without_processes_and_files_with_the_devices_cores(data, monkeypatch):
+    data = mini()
+    data.num_workers = None
+    assert data.val_dataloader().num_workers == 0
+    data.in_memory = False
+    for cores, expected in ((3, 3), (64, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: range(cores), raising=False)
+        assert data.val_dataloader().num_workers == expected
+    assert loading_processes(devices=16) == 4
+    data.num_workers = 1
+    assert data.val_dataloader().num_workers == 1
 
 
 def test_same_seed_same_data_other_seed_other_data(data, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import skimage
 import torch
 
-from ispbench.losses.lightness import LightnessLoss, TotalVariation, lightness
+from ispbench.losses.lightness import LightnessLoss, lightness
 from ispbench.losses.perceptual import PerceptualLoss
 
 
@@ -33,9 +33,3 @@ def test_content_is_compared_in_the_features_of_the_lightness_alone(image):
     expected = PerceptualLoss(network="vgg16", layer=15, distance="l2")(*gray)
     assert expected > 0
     assert loss(image, target).item() == pytest.approx(expected.item(), rel=1e-3)
-
-
-def test_total_variation_is_the_mean_square_of_differences(image):
-    x = image.double().numpy()
-    expected = (np.diff(x, axis=2) ** 2).mean() + (np.diff(x, axis=3) ** 2).mean()
-    assert TotalVariation()(image, image).item() == pytest.approx(expected, rel=1e-5)

@@ -57,10 +57,6 @@ class ShiftedData(PairedDataModule):
             augment=False,
             batch_size=1,
             eval_batch_size=2,
-            num_workers=0,
-            max_steps=1,
-            val_every=1,
-            seed=0,
             pack="never",
         )
         self.options = options
@@ -75,5 +71,5 @@ def first_pair(data):
 
     pair = PairDataset(data.source("test"))[0]
     batch = {key: torch.from_numpy(np.ascontiguousarray(pair[key]))[None] for key in ("raw", "target")}
-    batch = data.on_after_batch_transfer(batch, 0)
+    batch = data.to_canonical(batch)
     return batch["raw"][0], batch["target"][0]

@@ -1,24 +1,33 @@
 """The one datamodule: pairs in, batches of canonical packed RAW and sRGB targets out."""
 
-import sys
+import os
 from abc import abstractmethod
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import cache_folder
-from ispbench.data.datasets.layout import Offence
+from ispbench.data.datasets.layout import Issue
 from ispbench.data.packing import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
 from ispbench.data.sampler import TrainingSampler
 from ispbench.errors import UserError
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
-SPLITS = ("train", "val", "test")
+
+def loading_processes(devices: int = 1) -> int:
+    """How many processes load for each device unless ``num_workers`` says: its share of this machine's CPU cores.
+
+    At most 8, which keep a device busy with patches of decoded PNG files; beyond, memory is all that grows.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores // devices)
 
 
 class PairedDataModule(pl.LightningDataModule):
@@ -36,11 +45,7 @@ class PairedDataModule(pl.LightningDataModule):
         batch_size: Of training: what one optimizer step sees, divided among devices and accumulated batches, so that
             learning rate and schedule hold on any number of devices.
         eval_batch_size: Of validation and test; 1 where images differ in size.
-        num_workers: Processes that load, on each device.
-        max_steps: The training budget recommended for this dataset; ``trainer.max_steps`` reads it.
-        val_every: Batches between validations; ``trainer.val_check_interval`` reads it.
-        seed: Of the run: decides order, patches and turns.
-        simulated: Whether the RAW is computed from photos; results are labelled so.
+        simulated: Whether the RAW is computed from photos; results are labeled so.
         target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
             as their authors give them, ``own-split`` if the split is ours.
         on_error: What happens to a file that cannot be read in training: ``raise`` ends the run and names it, ``skip``
@@ -50,9 +55,14 @@ class PairedDataModule(pl.LightningDataModule):
         cache: Folder of packed copies; null for the user's cache folder.
 
     Attributes:
+        seed: Of the run: decides order, patches and flips. Whoever runs the datamodule sets it.
+        num_workers: Processes that load, on each device; None for as many as `loading_processes` finds fit. Whoever
+            runs the datamodule sets it.
         skipped: Why pairs were left out of training, and how often.
         notes: What the record of a run should say about the data.
     """
+
+    in_memory: ClassVar[bool] = False  # whether reading a pair costs nothing, so that loading processes do not pay
 
     def __init__(
         self,
@@ -64,10 +74,6 @@ class PairedDataModule(pl.LightningDataModule):
         augment: bool,
         batch_size: int,
         eval_batch_size: int,
-        num_workers: int,
-        max_steps: int,
-        val_every: int,
-        seed: int,
         simulated: bool = False,
         target_set: str = "original-gt",
         on_error: str = "raise",
@@ -94,15 +100,13 @@ class PairedDataModule(pl.LightningDataModule):
         self.augment = augment
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
-        self.max_steps = max_steps
-        self.val_every = val_every
-        self.seed = seed
         self.simulated = simulated
         self.target_set = target_set
         self.on_error = on_error
         self.pack = pack
         self.cache = cache
+        self.seed = 0
+        self.num_workers: int | None = 0
         self.skipped: Counter[str] = Counter()
         self.notes: dict[str, str] = {}
         self._sources: dict[str, PairSource] = {}
@@ -120,7 +124,7 @@ class PairedDataModule(pl.LightningDataModule):
             UserError: if they are missing or malformed.
         """
 
-    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+    def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:
         """The pairs of all splits as far as they can be found, and what is wrong with the rest, for a check."""
         return {split: self.open(split) for split in SPLITS}, []
 
@@ -177,37 +181,66 @@ class PairedDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._whole_images("val")
+        return self.evaluation_loader("val", *self._process())
 
     def test_dataloader(self) -> DataLoader:
         """Whole images, in order."""
-        return self._whole_images("test")
+        return self.evaluation_loader("test", *self._process())
 
-    def _whole_images(self, split: str) -> DataLoader:
-        dataset, trainer = PairDataset(self.source(split)), self.trainer
+    def evaluation_loader(self, split: str, rank: int = 0, world_size: int = 1, limit: int | None = None) -> DataLoader:
+        """Whole images of a split, in order, as stored; `to_canonical` scales a batch.
+
+        Args:
+            split: train, val or test.
+            rank: Of this process.
+            world_size: How many processes share the images. Some come twice where they do not divide evenly.
+            limit: Only the first images; None for all.
+        """
+        source = self.source(split)
+        pairs: PairDataset | Subset = PairDataset(source)
+        if limit is not None:
+            pairs = Subset(pairs, range(min(limit, len(source))))
         sampler: DistributedSampler | None = None
-        if trainer is not None and trainer.world_size > 1:
-            sampler = DistributedSampler(dataset, trainer.world_size, trainer.global_rank, shuffle=False)
-        return self._loader(dataset, batch_size=self.eval_batch_size, sampler=sampler)
+        if world_size > 1:
+            sampler = DistributedSampler(pairs, world_size, rank, shuffle=False)
+        return self._loader(pairs, batch_size=self.eval_batch_size, sampler=sampler)
+
+    def _process(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Counts what was skipped for a batch."""
         for line in filter(None, "\n".join(batch.pop("skipped", ())).splitlines()):
             if line not in self.skipped:
-                print(f"ispbench: skipped a pair (data.on_error=skip): {line}", file=sys.stderr)
+                warn(f"skipped a pair (data.on_error=skip): {line}")
             self.skipped[line] += 1
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Scales a batch on its device: RAW to the canonical scale, the target to [0, 1]."""
-        raw = subtract_black(batch["raw"].float(), self.black_level, self.white_level)
-        return {**batch, "raw": raw, "target": batch["target"].float().div_(255)}
+        """Makes a batch canonical on its device."""
+        return self.to_canonical(batch)
 
-    def _loader(self, dataset: PairDataset, **options: Any) -> DataLoader:
+    def to_canonical(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A batch as models and metrics see it, from one as it is stored; the given one stays as it is.
+
+        Args:
+            batch: With ``raw``, packed RAW in DN, shape (N, 4, h, w), and ``target``, sRGB from 0 to 255, shape
+                (N, 3, 2h, 2w).
+
+        Returns:
+            The same with canonical RAW and the target in [0, 1], both float32.
+        """
+        raw = normalize_raw(batch["raw"].float(), self.black_level, self.white_level)
+        return {**batch, "raw": raw, "target": batch["target"].float() / 255}
+
+    def _loader(self, dataset: PairDataset | Subset, **options: Any) -> DataLoader:
+        workers = self.num_workers
+        if workers is None:
+            workers = 0 if self.in_memory else loading_processes(self.trainer.num_devices if self.trainer else 1)
         return DataLoader(
             dataset,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # a loader draws nothing of the training's random state
             **options,

@@ -19,7 +19,7 @@ def read_mosaic(path: Path, size: Sequence[int] | None = None) -> NDArray[np.uin
     """Reads a Bayer mosaic in DN as stored: 8 bits in a file mean small values, not another scale.
 
     Args:
-        path: A grey 8- or 16-bit PNG or TIFF, an array of these types in ``.npy``, or little-endian uint16 without any
+        path: A gray 8- or 16-bit PNG or TIFF, an array of these types in ``.npy``, or little-endian uint16 without any
             header in ``.raw`` or ``.bin``.
         size: Height and width of a file without header.
 
@@ -37,7 +37,7 @@ def read_mosaic(path: Path, size: Sequence[int] | None = None) -> NDArray[np.uin
         image = _array(path, content) if suffix == ".npy" else _decode(path, content, cv2.IMREAD_UNCHANGED)
     if image.ndim != 2:
         channels = image.shape[2] if image.ndim == 3 else image.ndim
-        raise UserError(f"{path} has {channels} channels; a Bayer mosaic is a grey image. Is it an sRGB photo?")
+        raise UserError(f"{path} has {channels} channels; a Bayer mosaic is a gray image. Is it an sRGB photo?")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path} holds {image.dtype} values; a Bayer mosaic is stored with 8 or 16 bits.")
     return image.astype(np.uint16, copy=False)

@@ -157,7 +157,7 @@ def _build(source: PairSource, path: Path, skip: bool) -> None:
     part, journal = path.with_suffix(".part"), path.with_suffix(".journal")
     key = stamp_of(source).encode()
     table = _finished(journal, part, key)
-    _refuse_full_disk(source, path.parent, len(table))
+    _check_disk_space(source, path.parent, len(table))
     if not len(table):
         part.write_bytes(b"")
         journal.write_bytes(key)
@@ -239,7 +239,7 @@ def _end(table: np.ndarray) -> int:
     return offset + (width if height < 0 else 5 * height * width)
 
 
-def _refuse_full_disk(source: PairSource, folder: Path, done: int) -> None:
+def _check_disk_space(source: PairSource, folder: Path, done: int) -> None:
     for _, pair in read_pairs(source, range(min(done, len(source) - 1), len(source))):
         if not isinstance(pair, UserError):
             break

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ispbench.errors import UserError
 from ispbench.raw.bayer import pack
 
-_TRIES = 100  # unreadable neighbours in a row before a training gives up
+_TRIES = 100  # unreadable neighbors in a row before a training gives up
 
 Pair = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
@@ -99,7 +99,7 @@ class PairDataset(Dataset):
         if self.crop is not None:
             mosaic, target = random_crop(mosaic, target, self.crop, rng)
         if self.augment:
-            mosaic, target = random_turn(mosaic, target, rng)
+            mosaic, target = random_flip(mosaic, target, rng)
         sample = {
             "raw": pack(mosaic),
             "target": np.ascontiguousarray(target.transpose(2, 0, 1)),
@@ -118,7 +118,7 @@ def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Gene
     return mosaic[window], target[window]
 
 
-def random_turn(mosaic: NDArray, target: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+def random_flip(mosaic: NDArray, target: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
     """One of the eight flips and quarter turns, the same for both, with the mosaic still RGGB afterwards.
 
     A transposition keeps R and B in place. A flip about the axis of a *column* keeps the CFA phase; it leaves the last

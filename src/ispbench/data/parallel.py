@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
+
 from ispbench.data.pairs import Pair, PairSource
 from ispbench.errors import UserError
 
@@ -30,6 +32,13 @@ def read_pairs(source: PairSource, indices: Iterable[int]) -> Iterator[tuple[int
                 yield position, future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def spread(length: int, count: int | None) -> list[int]:
+    """At most `count` indices, evenly spread over `length`."""
+    if count is None or count >= length:
+        return list(range(length))
+    return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
 def _read(source: PairSource, index: int) -> Pair | UserError:

@@ -1,7 +1,7 @@
 """Fixed split lists of datasets whose files are numbered, shipped in ``splits/`` and guarded by hashes.
 
-A list says which numbers of a folder are held out of training. Numbers are held out in blocks of 32 neighbours, since
-neighbouring crops may come from one photo. The blocks were chosen by a hash (`choose_blocks`), not by hand.
+A list says which numbers of a folder are held out of training. Numbers are held out in blocks of 32 neighbors, since
+neighboring crops may come from one photo. The blocks were chosen by a hash (`choose_blocks`), not by hand.
 
     >>> SplitList.load("zrr-v1").split_of("train", 0)
     'train'

@@ -1,11 +1,11 @@
-"""Losses that leave the colors free: content seen by lightness alone, and smoothness.
+"""A perceptual loss on lightness alone, which leaves the colors free.
 
 Reference: Arhire and Timofte, "Learned Lightweight Smartphone ISP with Unpaired Data", CVPR Workshops 2025,
 arXiv 2505.10420.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ispbench.losses.perceptual import PerceptualLoss
 
@@ -18,15 +18,6 @@ class LightnessLoss(PerceptualLoss):
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
         return super().forward(*(lightness(x).expand(-1, 3, -1, -1) / 100 for x in (image, target)))
-
-
-class TotalVariation(nn.Module):
-    """Mean squared difference of neighbors, vertical plus horizontal, in the image alone."""
-
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch; `target` is not looked at."""
-        vertical = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
-        return vertical + (image[..., :, 1:] - image[..., :, :-1]).square().mean()
 
 
 def lightness(srgb: Tensor) -> Tensor:

@@ -11,12 +11,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ispbench.config import choices, config_folder
+from ispbench.config import build, choices, config_folder
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes, on_meta
@@ -110,19 +108,15 @@ def _readings(model: ISPModel, tensors: Mapping[str, Tensor]) -> Iterator[Shapes
 @cache
 def _default(name: str) -> tuple[ISPModel, dict[str, Any]]:
     """A model without values, and the keys of its file."""
-    sensor = OmegaConf.create({"data": {"black_level": 0, "white_level": 1}})
-    file = OmegaConf.load(config_folder() / "model" / f"{name}.yaml")
-    keys = OmegaConf.to_container(OmegaConf.merge(sensor, {"model": file}), resolve=True)
+    keys = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / f"{name}.yaml"), resolve=True)
     assert isinstance(keys, dict)
-    return _build(keys["model"]), keys["model"]
+    options = {str(key): value for key, value in keys.items()}
+    return _build(options), options
 
 
 def _build(keys: Mapping[str, Any]) -> ISPModel:
-    try:
-        with torch.device("meta"):
-            return instantiate(dict(keys))
-    except InstantiationException as error:
-        raise UserError(str(error)) from error
+    with torch.device("meta"):
+        return build(keys)
 
 
 def _spelled(value: Any) -> str:

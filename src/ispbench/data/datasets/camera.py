@@ -15,17 +15,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import build_once, cache_folder
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import Pair
 from ispbench.errors import UserError
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
 VERSION = "camera-v1"
+_DEVELOPMENT = 2  # raised when the same file is developed into other numbers
 _BYTES_A_PIXEL = 5  # 2 of the mosaic, 3 of the target
 
 
@@ -139,9 +141,8 @@ class CameraData(PairedDataModule):
         if self._splits:
             return
         self._developed()
-        console = Console(stderr=True)
         for name, note in self.notes.items():
-            console.print(f"{name}: {note}.", highlight=False, markup=False, soft_wrap=True)
+            warn(f"{name}: {note}.")
 
     def open(self, split: str) -> CameraSource:
         """The tiles of a split."""
@@ -151,7 +152,7 @@ class CameraData(PairedDataModule):
         if not self._splits:
             paths = split_files(self.root, self.fractions)
             new = [path for split in SPLITS for path in paths[split] if not self._place(path).is_dir()]
-            self._make_room(new)
+            self._check_disk_space(new)
             number = sum(map(len, paths.values()))
             work = ((split, path) for split in SPLITS for path in paths[split])
             splits: dict[str, list[Developed]] = {split: [] for split in SPLITS}
@@ -200,11 +201,11 @@ class CameraData(PairedDataModule):
         """Where the developed file lies in the cache; elsewhere as soon as anything that decides it changes."""
         status = path.stat()
         identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, libraw_version())
-        settings = (self.black_level, self.white_level)
+        settings = (self.black_level, self.white_level, _DEVELOPMENT)
         key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
         return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
 
-    def _make_room(self, paths: Sequence[Path]) -> None:
+    def _check_disk_space(self, paths: Sequence[Path]) -> None:
         """Refuses before the first file is developed if the disk cannot hold all of them."""
         needed = 0
         for path in paths:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.console import say
+from ispbench.data import SPLITS
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.file_source import FolderSource, bit_depth
-from ispbench.data.datasets.layout import Listing, Offence, PairFiles, list_pairs
+from ispbench.data.datasets.layout import Issue, Listing, PairFiles, list_pairs
 from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
 from ispbench.data.pairs import PairSource
 from ispbench.data.split_lists import SplitList
@@ -102,24 +104,24 @@ class FolderData(PairedDataModule):
         Raises:
             UserError: if the dataset or a part of it is missing.
         """
-        splits, offences = self.inventory
-        left = [offence for offence in offences if not (offence.tolerable and self.allow_partial)]
+        splits, issues = self.inventory
+        left = [issue for issue in issues if not (issue.tolerable and self.allow_partial)]
         if left:
             raise UserError(self._complaint(left))
         return self._source(splits[split])
 
-    def survey(self) -> tuple[dict[str, PairSource], list[Offence]]:
+    def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:
         """The pairs that are there, and what is wrong with the rest, without complaining."""
-        splits, offences = self.inventory
-        return {split: self._source(splits[split]) for split in SPLITS}, offences
+        splits, issues = self.inventory
+        return {split: self._source(splits[split]) for split in SPLITS}, issues
 
     @cached_property
-    def inventory(self) -> tuple[dict[str, list[PairFiles]], list[Offence]]:
+    def inventory(self) -> tuple[dict[str, list[PairFiles]], list[Issue]]:
         """The pairs that each split has, and what is wrong with the files."""
         listings = self._listings()
-        offences = [offence for listing in listings.values() for offence in listing.offences]
+        issues = [issue for listing in listings.values() for issue in listing.issues]
         if self.split_list is None:
-            return self._by_folder({folder: listing.pairs for folder, listing in listings.items()}), offences
+            return self._by_folder({folder: listing.pairs for folder, listing in listings.items()}), issues
         splits: dict[str, list[PairFiles]] = {split: [] for split in SPLITS}
         for folder, listing in listings.items():
             numbers = set()
@@ -127,14 +129,14 @@ class FolderData(PairedDataModule):
                 number = int(pair.name) if pair.name.isdecimal() else -1
                 if number < 0 or (self.split_list.exact and number >= self.split_list.counts[folder]):
                     remedy = f"the files of {self.version} are numbered from 0; remove it"
-                    offences.append(Offence("file that the dataset does not have", pair.raw, remedy))
+                    issues.append(Issue("file that the dataset does not have", pair.raw, remedy))
                     continue
                 numbers.add(number)
                 if split := self.split_list.split_of(folder, number):
                     splits[split].append(pair)
             if missing := self._missing(folder, numbers):
-                offences.append(missing)
-        return splits, offences
+                issues.append(missing)
+        return splits, issues
 
     def full_mosaics(self) -> list[Path]:
         """The whole mosaics without targets that the dataset has, for a look at complete photos."""
@@ -191,8 +193,8 @@ class FolderData(PairedDataModule):
         kept = set(stems)
         return splits | {"train": [pair for pair in train if pair.stem in kept]}
 
-    def _missing(self, folder: str, present: set[int]) -> Offence | None:
-        """An offence for the listed pairs of a folder that are not there."""
+    def _missing(self, folder: str, present: set[int]) -> Issue | None:
+        """An issue for the listed pairs of a folder that are not there."""
         assert self.split_list is not None
         count, gaps = self.split_list.missing(folder, present)
         if not count:
@@ -200,7 +202,7 @@ class FolderData(PairedDataModule):
         place = os.path.join(folder, self.raw_folder)
         first = ", ".join(f"{number}.png" for number in gaps[:3]) or "the end"
         known = "" if self.split_list.exact else "at least "
-        return Offence(
+        return Issue(
             f"pair missing: {place}/ has {len(present):,} of {known}{self.split_list.counts[folder]:,}",
             f"{place}/ lacks {first}{', ...' if len(gaps) > 3 else ''}",
             "unpack the archive again, or set data.allow_partial=true to use what is there "
@@ -209,11 +211,11 @@ class FolderData(PairedDataModule):
             count=count,
         )
 
-    def _complaint(self, offences: list[Offence]) -> str:
+    def _complaint(self, issues: list[Issue]) -> str:
         kinds = Counter[str]()
-        for offence in offences:
-            kinds[offence.kind] += offence.count
-        first = {offence.kind: offence for offence in reversed(offences)}
+        for issue in issues:
+            kinds[issue.kind] += issue.count
+        first = {issue.kind: issue for issue in reversed(issues)}
         parts = [
             f"{count:,} x {kind}, first {first[kind].place}: {first[kind].remedy}" for kind, count in kinds.items()
         ]
@@ -264,4 +266,4 @@ class FolderData(PairedDataModule):
     @rank_zero_only
     def _announce(self) -> None:
         sizes = ", ".join(f"{len(self.source(split)):,} {split}" for split in SPLITS)
-        print(f"{self.version}: {sizes} pairs; {self.notes['levels']}", flush=True)
+        say(f"{self.version}: {sizes} pairs; {self.notes['levels']}")

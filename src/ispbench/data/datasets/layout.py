@@ -39,11 +39,11 @@ class PairFiles:
 
 
 @dataclass(frozen=True)
-class Offence:
+class Issue:
     """Something wrong with a dataset.
 
     Attributes:
-        kind: What, in a few words; offences of one kind are counted together.
+        kind: What, in a few words; issues of one kind are counted together.
         place: The file or folder.
         remedy: What to do about this kind.
         tolerable: Whether ``data.allow_partial=true`` goes on without it.
@@ -62,7 +62,7 @@ class Listing:
     """The pairs of one folder and what is wrong with it."""
 
     pairs: list[PairFiles] = field(default_factory=list)
-    offences: list[Offence] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
 
 
 def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> Listing:
@@ -87,17 +87,17 @@ def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> 
         target = targets.get(name.rpartition("/")[2])
         if target is None:
             where = os.path.join(folder, target_folder)
-            result.offences.append(Offence(f"RAW file without a target of its name in {where}/", raw, _PARTNER, True))
+            result.issues.append(Issue(f"RAW file without a target of its name in {where}/", raw, _PARTNER, True))
         else:
             result.pairs.append(PairFiles(name, raw, target[0], raw_stamp, target[1]))
     where = os.path.join(folder, raw_folder)
-    result.offences += [
-        Offence(f"target without a RAW file of its name in {where}/", path, _PARTNER, True)
+    result.issues += [
+        Issue(f"target without a RAW file of its name in {where}/", path, _PARTNER, True)
         for name, (path, _) in targets.items()
         if name not in stems
     ]
     result.pairs.sort(key=lambda pair: pair.order)
-    result.offences.sort(key=lambda offence: (offence.kind, offence.place))
+    result.issues.sort(key=lambda issue: (issue.kind, issue.place))
     return result
 
 

@@ -1,7 +1,7 @@
 """The embedded dataset: real photographs through a simulated sensor, made once without a network.
 
 The photographs ship inside scikit-image and scikit-learn. Those of validation and test never occur in training, which
-adds procedural dead-leaves images coloured by its own photographs. Results on it are labelled as simulated sensor.
+adds procedural dead-leaves images colored by its own photographs. Results on it are labeled as simulated sensor.
 """
 
 import hashlib
@@ -72,6 +72,8 @@ class MiniData(PairedDataModule):
         cache: Folder to keep the arrays in; null for the user's cache folder.
         **options: See `PairedDataModule`.
     """
+
+    in_memory = True
 
     def __init__(self, *, num_train: int, tile: int, data_seed: int, cache: str | None, **options: Any) -> None:
         super().__init__(version=VERSION, simulated=True, **options)

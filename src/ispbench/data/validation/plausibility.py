@@ -1,8 +1,8 @@
-"""Whether a RAW mosaic and an sRGB image can be a pair, judged by small, blurred versions of both.
+"""Whether a RAW mosaic and an sRGB image can be a pair, compared by small, blurred versions of both.
 
-Pairs of two cameras differ in tone and colour and by some pixels, so that only coarse structure is compared: luminance
-decides whether both show one scene, colour contrasts decide which CFA phase the mosaic has, and a grey-world rendering
-(the classical pipeline without a colour matrix) must come near the target.
+Pairs of two cameras differ in tone and color and by some pixels, so that only coarse structure is compared: luminance
+decides whether both show one scene, color contrasts decide which CFA phase the mosaic has, and a gray-world rendering
+(the classical pipeline without a color matrix) must come near the target.
 """
 
 import cv2
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb
 from ispbench.raw.demosaic import bilinear
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 Array = NDArray[np.floating]
 
@@ -24,7 +24,7 @@ _FLAT = 0.02  # a map with a smaller standard deviation has no structure to comp
 def raw_luminance(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
     """The coarse, gamma-encoded green of an RGGB mosaic in DN, shape (GRID, GRID)."""
     green = (mosaic[0::2, 1::2].astype(np.float32) + mosaic[1::2, 0::2]) / 2
-    return coarse(np.clip(subtract_black(green, black_level, white_level), 0, 1) ** _GAMMA)
+    return coarse(np.clip(normalize_raw(green, black_level, white_level), 0, 1) ** _GAMMA)
 
 
 def target_luminance(target: NDArray[np.uint8]) -> Array:
@@ -44,8 +44,8 @@ def correlation(first: Array, second: Array) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
-def grey_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
-    """Renders an RGGB mosaic: bilinear demosaicing, grey-world white balance, gamma.
+def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
+    """Renders an RGGB mosaic: bilinear demosaicing, gray-world white balance, gamma.
 
     Args:
         mosaic: In DN, shape (H, W), even sides of at least 4.
@@ -56,7 +56,7 @@ def grey_world(mosaic: NDArray[np.uint16], black_level: float, white_level: floa
         Shape (H, W, 3), in [0, 1].
     """
     raw = torch.from_numpy(pack(mosaic).astype(np.float32))[None]
-    rgb = bilinear(subtract_black(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
+    rgb = bilinear(normalize_raw(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
     means = rgb.mean(axis=(0, 1))
     return np.clip(rgb * (means[1] / np.maximum(means, 1e-6)), 0, 1) ** _GAMMA
 
@@ -68,8 +68,8 @@ def rendering_psnr(rendering: Array, target: NDArray[np.uint8]) -> float:
     return float(-10 * np.log10(max(float(np.mean((ours * gain - theirs) ** 2)), 1e-10)))
 
 
-def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """Correlation of the coarse colour contrasts R-G and B-G of two images; NaN if the target is grey."""
+def color_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
+    """Correlation of the coarse color contrasts R-G and B-G of two images; NaN if the target is gray."""
     ours, theirs = (_contrasts(coarse(image)) for image in (rendering, target / np.float32(255)))
     if theirs.std() < _FLAT or ours.std() < 1e-6:
         return float("nan")
@@ -79,12 +79,12 @@ def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
 def phase_agreements(
     mosaic: NDArray[np.uint16], target: NDArray[np.uint8], black_level: float, white_level: float
 ) -> dict[str, float]:
-    """The colour agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
+    """The color agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
     result = {}
     for phase, (top, left) in PHASE_OFFSETS.items():
         cut = to_rggb(mosaic, phase)
         window = target[top : top + cut.shape[0], left : left + cut.shape[1]]
-        result[phase] = colour_agreement(grey_world(cut, black_level, white_level), window)
+        result[phase] = color_agreement(gray_world(cut, black_level, white_level), window)
     return result
 
 
