@@ -53,10 +53,10 @@ class RepConv(nn.Module):
 
     def merged(self, gain: float = 1.0) -> nn.Conv2d:
         """The single convolution that computes `gain` times the same in ``eval()``, exactly, borders included."""
-        parts: list[Any] = [getattr(self, name) for name in self.branches]
-        branches: list[Branch] = [
-            (part[0], part[1]) if isinstance(part, nn.Sequential) else (part, None) for part in parts
-        ]
+        branches: list[Branch] = []
+        for name in self.branches:
+            part: Any = getattr(self, name)
+            branches.append((part[0], part[1]) if name.endswith("_bn") else (part, None))
         return merge(branches, self.conv_out, self.kernel_size, gain)
 
 
