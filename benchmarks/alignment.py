@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.metrics.quality import psnr, ssim
 from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.alignment_figure import draw
@@ -29,7 +29,7 @@ SIZE, WHITE = 384, 1023
 AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
-class Displaced:
+class Displaced(PairSource):
     """One photograph with targets displaced by up to each of the amplitudes, in pixels."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A grid of pairs, each a gray-world rendering of the RAW beside its target."""
+"""A grid of pairs, each a gray-world rendering of the RAW next to its target."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.datasets.folder import FolderData
 from ispbench.data.image_files import read_mosaic
 from ispbench.data.parallel import spread
 from ispbench.data.validation.plausibility import gray_world
@@ -25,12 +24,12 @@ def pair_grid(data: PairedDataModule, split: str, names: Sequence[str], count: i
     Args:
         data: The dataset.
         split: train, val or test.
-        names: Of the pairs to draw; empty for `count` pairs evenly spread over the split.
-        count: How many, without names.
-        size: The side that images are shrunk to if they are larger.
+        names: The pairs to draw; empty for `count` pairs, evenly spread over the split.
+        count: How many pairs to draw if no names are given.
+        size: Larger images are shrunk to this side, in pixels.
 
     Returns:
-        Shape (H, W, 3), sRGB: in each cell the RAW on the left, the target on the right.
+        Shape (H, W, 3), sRGB; each cell has the RAW on the left and the target on the right.
 
     Raises:
         UserError: for an unknown name or an unreadable file.
@@ -57,8 +56,6 @@ def full_grid(data: PairedDataModule, count: int) -> NDArray[np.uint8]:
     Raises:
         UserError: if the dataset has none.
     """
-    if not isinstance(data, FolderData):
-        raise UserError("This dataset has no full-resolution files.")
     paths = data.full_mosaics()
     cells = []
     for index in spread(len(paths), count):

@@ -1,4 +1,4 @@
-"""Reading many pairs with several threads; OpenCV decodes outside of Python's lock."""
+"""Reading many pairs with several threads; OpenCV releases Python's lock while it decodes."""
 
 import os
 from collections import deque
@@ -14,11 +14,11 @@ _THREADS = 8
 
 
 def read_pairs(source: PairSource, indices: Iterable[int]) -> Iterator[tuple[int, Pair | UserError]]:
-    """Reads pairs and yields them in order, or the error that names the file; only a few are held at a time.
+    """Reads pairs and yields them in order, or in place of a pair the error that names its file.
 
-    A source is read by one thread unless it says ``thread_safe = True``.
+    Only a few pairs are held at a time. A source is read by one thread unless it is ``thread_safe``.
     """
-    threads = min(_THREADS, os.cpu_count() or 1) if getattr(source, "thread_safe", False) else 1
+    threads = min(_THREADS, os.cpu_count() or 1) if source.thread_safe else 1
     waiting: deque[tuple[int, Future[Pair | UserError]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -23,12 +23,12 @@ def stats(data: PairedDataModule, limit: int | None = 1000) -> dict[str, dict[st
 
     Args:
         data: The dataset.
-        limit: Pairs to read of each split, evenly spread; None for all.
+        limit: How many pairs to read of each split, evenly spread; None for all.
 
     Returns:
-        For each split: the numbers of pairs and of those read, sizes, the RAW values in DN (extremes, and quantiles as
-        medians over images), the planes of the RAW on the canonical scale, the shares of values below black and at
-        white, the mean of the targets in sRGB 0 to 255, and the median luminance correlation of the pairs.
+        For each split: the numbers of pairs and of those read; sizes; RAW values in DN (extremes, and quantiles as
+        medians over images); the mean of each RAW plane on the canonical scale; the fractions of values below black and
+        at white; the mean of the targets in sRGB, 0 to 255; the median luminance correlation of the pairs.
 
     Raises:
         UserError: naming a file that cannot be read.

@@ -57,7 +57,7 @@ def metrics_of(config: DictConfig) -> dict[str, Metric]:
     chosen = choose(list(config.scores), OmegaConf.to_container(config.extra, resolve=True))  # type: ignore[arg-type]
     path = config.get("lpips_weights")
     if path and "lpips" in chosen:
-        chosen["lpips"] = replace(TABLE["lpips"], function=partial(LPIPS, "alex", path))  # type: ignore[arg-type]
+        chosen["lpips"] = replace(TABLE["lpips"], function=partial(LPIPS, "alex", path))
     return chosen
 
 

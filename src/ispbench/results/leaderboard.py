@@ -12,7 +12,7 @@ from ispbench.files import write_atomically
 from ispbench.metrics.table import TABLE
 from ispbench.results import store
 
-# Column of the CSV: where it stands in a joined record, see `ispbench.results.store.load`. The metrics come from the one
+# Column of the CSV: where it stands in a joined record, see `ispbench.results.store.load`. Metrics come from the one
 # table, then whatever else the records hold.
 _BEFORE = {
     "protocol": ("protocol",),

@@ -1,8 +1,8 @@
-"""Whether a RAW mosaic and an sRGB image can be a pair, compared by small, blurred versions of both.
+"""Measures whether a RAW mosaic and an sRGB image can be a pair, on small, blurred versions of both.
 
-Pairs of two cameras differ in tone and color and by some pixels, so that only coarse structure is compared: luminance
-decides whether both show one scene, color contrasts decide which CFA phase the mosaic has, and a gray-world rendering
-(the classical pipeline without a color matrix) must come near the target.
+The two images of a pair come from different cameras, with other tones and colors and some pixels apart, so that only
+coarse structure is compared. Luminance tells whether both show the same scene, color contrasts tell which CFA phase the
+mosaic has, and a gray-world rendering (the classical pipeline without a color matrix) must resemble the target.
 """
 
 import cv2
@@ -16,7 +16,7 @@ from ispbench.raw.levels import normalize_raw
 
 Array = NDArray[np.floating]
 
-GRID = 16  # cells a side of the maps that are compared
+GRID = 16  # cells per side of the maps that are compared
 _GAMMA = 1 / 2.2
 _FLAT = 0.02  # a map with a smaller standard deviation has no structure to compare
 
@@ -33,7 +33,7 @@ def target_luminance(target: NDArray[np.uint8]) -> Array:
 
 
 def coarse(image: NDArray) -> Array:
-    """An image averaged over the cells of the grid: (H, W, ...) to (GRID, GRID, ...)."""
+    """Averages an image over the cells of the grid, (H, W, ...) to (GRID, GRID, ...)."""
     return np.asarray(cv2.resize(image.astype(np.float32, copy=False), (GRID, GRID), interpolation=cv2.INTER_AREA))
 
 
@@ -62,7 +62,7 @@ def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: floa
 
 
 def rendering_psnr(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """PSNR in dB of a rendering in [0, 1] against an sRGB image on the grid, after one gain for the exposure."""
+    """PSNR in dB, on the grid, of a rendering in [0, 1] and an sRGB image, with the exposure matched by one gain."""
     ours, theirs = coarse(rendering), coarse(target) / 255
     gain = float((ours * theirs).sum() / max((ours**2).sum(), 1e-9))
     return float(-10 * np.log10(max(float(np.mean((ours * gain - theirs) ** 2)), 1e-10)))
@@ -79,7 +79,7 @@ def color_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
 def phase_agreements(
     mosaic: NDArray[np.uint16], target: NDArray[np.uint8], black_level: float, white_level: float
 ) -> dict[str, float]:
-    """The color agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
+    """The color agreement of the mosaic's rendering with the target, for each phase that its CFA might have."""
     result = {}
     for phase, (top, left) in PHASE_OFFSETS.items():
         cut = to_rggb(mosaic, phase)
