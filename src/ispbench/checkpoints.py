@@ -16,7 +16,7 @@ from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
-from ispbench.models.recognize import fitting_options, overrides
+from ispbench.models.recognize import Recognition, fitting_options, overrides, recognize, untold_options
 
 ABOUT = "ispbench"  # where a checkpoint of ours says which model it is of
 _NAMED = 5  # how many offending keys an error spells out
@@ -109,6 +109,34 @@ def describe(path: str | Path) -> dict[str, Any]:
     """
     about = _read(Path(path)).get(ABOUT)
     return dict(about) if isinstance(about, Mapping) else {}
+
+
+def identify(path: str | Path, name: str | None = None) -> Recognition:
+    """Which model a checkpoint is of, and with which options.
+
+    A checkpoint of ours says it; of other files the names and shapes of the tensors tell it.
+
+    Args:
+        path: The file.
+        name: The model where it is known already; then the options alone are looked for, and are none for weights that
+            do not fit it.
+
+    Raises:
+        UserError: if the file cannot be read safely, or fits no model or several.
+    """
+    content = _read(Path(path))
+    about = content.get(ABOUT)
+    if isinstance(about, Mapping) and name in (None, about["model"]):
+        return Recognition(about["model"], dict(about["options"]))
+    state = unwrap(content)
+    own = own_tensors(state)
+    if name is not None:
+        return Recognition(name, (fitting_options(name, own or state) if name in choices("model") else None) or {})
+    found = recognize(own or state, str(path))
+    if own and (untold := untold_options(found.name)):
+        untold_keys = " and ".join(f"model.{key}" for key in untold)
+        warn(f"{path} does not say {untold_keys}: taken from conf/model/{found.name}.yaml.")
+    return found
 
 
 def newest_checkpoint(source: Path, required: bool = True) -> Path | None:

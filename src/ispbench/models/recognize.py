@@ -5,6 +5,7 @@
 Recognition(name='liteispnet', options={'blocks': 2})
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -72,6 +73,11 @@ def fitting_options(name: str, state: Mapping[str, Any]) -> dict[str, Any] | Non
     return _fit(name, on_meta(state))[0]
 
 
+def untold_options(name: str) -> tuple[str, ...]:
+    """The options of a model that no tensor tells."""
+    return _default(name)[0].untold_options
+
+
 def overrides(options: Mapping[str, Any]) -> list[str]:
     """Options of a model as overrides of the configuration."""
     return [f"model.{key}={_spelled(value)}" for key, value in options.items()]
@@ -120,8 +126,11 @@ def _build(keys: Mapping[str, Any]) -> ISPModel:
 
 
 def _spelled(value: Any) -> str:
+    """A value in the grammar of Hydra's overrides."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_spelled(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_spelled, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return value if re.fullmatch(r"[A-Za-z_][\w.-]*", value) else "'" + value.replace("'", r"\'") + "'"
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
