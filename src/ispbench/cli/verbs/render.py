@@ -82,7 +82,8 @@ def _which_model(words: Sequence[str]) -> tuple[str, list[str]]:
         found = identify(weights_file(weights), name)
         return found.name, found.overrides
     if name is None:
-        raise UserError(f"Say which model renders: weights=FILE, or model=NAME, one of {', '.join(choices('model'))}.")
+        names = ", ".join(choices("model"))
+        raise UserError(f"Say which model renders: model=NAME, one of {names}; weights=FILE alone tells it too.")
     return name, []
 
 
