@@ -146,7 +146,7 @@ class UNetISP(ISPModel):
 
     paper: ClassVar[str] = "form: Ronneberger et al., MICCAI 2015; encoder: timm"
     input_kind: ClassVar[str] = "packed RAW in gamma encoding"
-    untold_options = ("encoder", "input_gamma")
+    untold_options = ("input_gamma",)
 
     def __init__(
         self,
