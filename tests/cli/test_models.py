@@ -10,6 +10,7 @@ import pytest
 from ispbench.cli.main import dispatch
 from ispbench.config import choices
 from ispbench.errors import UserError
+from ispbench.models.build import build_model
 
 
 def rows(capsys, *arguments):
@@ -49,16 +50,36 @@ def test_json_and_csv_say_the_same(capsys):
     assert {row["size"] for row in read} == {"256x256"}
 
 
+def test_models_are_listed_with_their_size(capsys):
+    dispatch(["models", "lan", "c*", "size=256x256"])
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed.splitlines()]
+    rows = {cells[0]: cells for cells in lines if cells and cells[0] in choices("model")}
+    assert list(rows) == ["lan", "classical", "convir_rhid", "csanet"]  # as typed
+    model = build_model("lan")
+    assert rows["lan"][1] == f"{sum(value.numel() for value in model.net.parameters()):,}"
+    dispatch(["models", "lan", "size=512x256"])
+    doubled = next(line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("lan"))
+    assert float(doubled[3]) == pytest.approx(2 * float(rows["lan"][3]), abs=0.002)
+    assert "256x256" in printed
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--size", "big"], "HEIGHTxWIDTH .* not 'big'"),
+        (["metaips"], "There is no model 'metaips'. Did you mean 'metaisp'?"),
+        (["--size", "448"], None),
+        (["size=447x448"], "size has the form HEIGHTxWIDTH with even sides"),
+        (["size=big"], "not 'big'"),
         (["year=MMXXIV"], "not 'MMXXIV'"),
         (["sort=color"], "sort is one of name, year, params, gmacs, not 'color'"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message):
-    with pytest.raises(UserError, match=message):
+def test_a_mistake_is_one_sentence(arguments, message):
+    if message is None:
+        dispatch(["models", "lan", *arguments])
+        return
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
         dispatch(["models", *arguments])
 
 

@@ -1,4 +1,4 @@
-"""List the models with year, parameters, GMACs, input convention and paper.
+"""List the models with parameters, GMACs, year, input convention and paper.
 
 ispbench models max_params=1e6 year=2024 sort=gmacs
 ispbench models 'awnet*' --size fullhd --format json
@@ -19,8 +19,8 @@ from ispbench.evaluation.sizes import parse_size
 
 _COLUMNS = (
     Column("model"),
-    Column("year"),
     *(Column(heading, right=True) for heading in ("parameters", "used", "GMACs")),
+    Column("year"),
     Column("input", fold=True),
     Column("paper", fold=True),
 )
@@ -36,7 +36,9 @@ class Settings:
     max_params: float | None = setting(None, "at most this many parameters, such as 1e6", metavar="N", at_least=0)
     max_gmacs: float | None = setting(None, "at most this many GMACs", metavar="N", at_least=0)
     year: str | None = setting(None, "published in 2024, or in 2020-2022, or since 2024-", metavar="YEAR")
-    sort: str = setting("name", "ascending by this", choices=("name", "year", "params", "gmacs"))
+    sort: str | None = setting(
+        None, "ascending by this (default: as typed)", choices=("name", "year", "params", "gmacs")
+    )
     format: str = setting("table", "what is printed", choices=("table", "json", "csv"))
     json: bool = setting(False, "the same as format=json")
     csv: bool = setting(False, "the same as format=csv")
@@ -64,7 +66,8 @@ def run(settings: Settings) -> None:
     label = label_of(size)
     rows = [{**vars(entry), "gmacs": entry.gmacs[label], "size": label} for entry in entries(names, size)]
     rows = [{key: row[key] for key in _KEYS} for row in rows if settings.wants(row)]
-    rows.sort(key=lambda row: (row[settings.sort] is None, row[settings.sort], row["name"]))
+    if key := settings.sort:
+        rows.sort(key=lambda row: (row[key] is None, row[key], row["name"]))
     if settings.format == "table":
         table(_COLUMNS, map(_cells, rows), caption=f"GMACs at a Bayer image of {label}.", min_width=120)
     else:
@@ -81,7 +84,7 @@ def _years(text: str) -> range:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     numbers = (f"{row['params']:,}", f"{row['params_used']:,}", f"{row['gmacs']:.3f}")
-    return row["name"], str(row["year"] or ""), *numbers, row["input"], row["paper"]
+    return row["name"], *numbers, str(row["year"] or ""), row["input"], row["paper"]
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
