@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,7 @@ _NEEDED = ("model", "data", "loss", "optimizer", "scheduler", "trainer", "callba
 
 def config_folder() -> Path:
     """The folder of the shipped configuration."""
-    import ispbench.conf
-
-    return Path(next(iter(ispbench.conf.__path__)))
+    return Path(next(iter(import_module(CONFIG_MODULE).__path__)))
 
 
 def choices(group: str) -> list[str]:
