@@ -102,7 +102,7 @@ class PackedSource(PairSource):
         if self._file is None:
             self._file = self.path.open("rb")
         content = np.empty(length, np.uint8)
-        if os.preadv(self._file.fileno(), [content], offset) != length:
+        if os.preadv(self._file.fileno(), [content.data], offset) != length:
             raise UserError(f"{self.path} was cut short while it was in use; delete it.")
         return content
 
