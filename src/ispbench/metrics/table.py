@@ -160,7 +160,15 @@ _ENTRIES = (
     Metric(
         "psnr_unrounded", psnr, True, "PSNR (float)", "PSNR of the output clamped, not rounded", "dB", 2, rounded=False
     ),
-    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False, smallest=WINDOW),
+    Metric(
+        "ssim_unrounded",
+        ssim,
+        True,
+        "SSIM (float)",
+        "SSIM of the output clamped, not rounded",
+        rounded=False,
+        smallest=WINDOW,
+    ),
     Metric(
         "dists",
         partial(learned, "dists"),
