@@ -12,8 +12,9 @@ from omegaconf import OmegaConf
 from ispbench.data.packing import PackedSource
 from ispbench.data.pair_grid import pair_grid
 from ispbench.data.validation.check import check
-from tests.conftest import TINY_METAISP, ispbench
+from tests.conftest import REPOSITORY, TINY_METAISP, ispbench
 from tests.data.trees import pairs
+from tests.docs import save_files
 
 PAGE = "add_a_dataset.md"
 FAST = [*TINY_METAISP, "data.crop=32", "data.batch_size=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
@@ -36,7 +37,9 @@ def folder(tmp_path, rng):
 
 @pytest.mark.parametrize("name, protocol", [("phone", "phone-v1/original-gt"), ("npz", "npz-v1/original-gt")])
 def test_the_command_of_the_page_trains_on_the_dataset(name, protocol, folder):
-    (command,) = re.findall(rf"^python -m ispbench (.* data={name} .*)$", PAGE.read_text(), re.MULTILINE)
+    (command,) = re.findall(
+        rf"^python -m ispbench (.* data={name} .*)$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE
+    )
     done = ispbench(*command.split(), *FAST, cwd=folder)
     assert done.returncode == 0, done.stderr
     (record,) = [json.loads(path.read_text()) for path in (folder / "results" / "runs").glob("*.json")]
