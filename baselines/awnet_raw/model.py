@@ -17,8 +17,9 @@ from ispbench.baselines.awnet_raw.blocks import (
     conv3,
     inverse_grouped_haar,
 )
-from ispbench.baselines.awnet_raw.body import PAPER, UNUSED, AWNetBody, checked_width, from_official
+from ispbench.baselines.awnet_raw.body import LEVELS, PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 
@@ -72,7 +73,7 @@ class AWNetRawNet(AWNetBody):
         depths: Dense blocks of the five levels, finest first.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     def __init__(self, width: int = 64, depths: Sequence[int] = (3, 3, 3, 4, 4)) -> None:
@@ -88,7 +89,7 @@ class AWNetRaw(ISPModel):
         depths: Dense blocks of the five levels, finest first.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     multiple = 16
@@ -111,3 +112,9 @@ class AWNetRaw(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The authors' tensors under the names of `net`."""
         return from_official(state, {"last.": "tail."})
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        depths = [shapes.count(f"encoder.{level}.blocks.") for level in range(LEVELS)]
+        return {"width": shapes["head.weight"][0], "depths": depths}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _INIT = 0.01  # spread of the kernels and value of the biases before training
@@ -35,7 +36,7 @@ class DoubleConv(nn.Module):
 
 
 class UpConv(nn.Module):
-    """Doubles the size by a transposed 3x3 convolution, aligned as TensorFlow's SAME padding has it."""
+    """Doubles the size by a transposed 3x3 convolution, aligned as with TensorFlow's SAME padding."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class UpConv(nn.Module):
 class PUNETNet(nn.Module):
     """The bare network.
 
-    Its modules are registered in the order in which the original creates, and so numbers, its variables.
+    Its modules are registered in the order in which the original creates, and thus numbers, its variables.
 
     Args:
         width: b, the channels at the packed size; they double with every level, to 16b.
@@ -115,7 +116,7 @@ class PUNET(ISPModel):
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
 
     Raises:
-        UserError: for a width that 4 does not divide, or an unknown `init`.
+        UserError: for a width that is not a multiple of 4, or an unknown `init`.
     """
 
     net: PUNETNet
@@ -154,6 +155,11 @@ class PUNET(ISPModel):
             for index, name in enumerate(_in_order_of_creation(self.net))
         }
         return {names.get(variable, variable): _channels_first(value) for variable, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"width": shapes["down1.conv1.weight"][0], "instance_norm": shapes.has(".norm")}
 
 
 def _norm(channels: int) -> nn.InstanceNorm2d:

@@ -24,6 +24,7 @@ from ispbench.baselines.pynet.levels import (
 )
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
@@ -106,7 +107,7 @@ class PyNET(ISPModel):
     the parameter names are the same at every level. The image of level L is 2^L times smaller on each side:
     `forward` returns (N, 3, 2h / 2^L, 2w / 2^L). Level 0, the full size, is the finished network.
 
-    Instance normalization takes the statistics of the image at hand: a tile does not render like the same
+    Instance normalization uses the statistics of the whole input, so that a tile does not render like the same
     area of the whole image.
 
     Args:
@@ -126,6 +127,7 @@ class PyNET(ISPModel):
     minimum = _SMALLEST
     paper: ClassVar[str] = "Ignatov et al., CVPR Workshops 2020"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
+    untold_options = ("level",)
 
     def __init__(self, level: int = 0, instance_norm: str = "all") -> None:
         super().__init__()
@@ -141,6 +143,13 @@ class PyNET(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`."""
         return {_own_name(name): value for name, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        coarse, fine = shapes.has("encoder.1.branches.0.0.instance."), shapes.has("levels.1.d5.branches.0.0.instance.")
+        [name] = [name for name, levels in _INSTANCE_NORM.items() if levels == (fine, coarse)]
+        return {"instance_norm": name}
 
 
 def _own_name(name: str) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.demosaic import bilinear
 
 
@@ -63,9 +64,9 @@ class DecoderStage(nn.Module):
     """Doubles the size, joins the skip connection and convolves twice.
 
     Args:
-        channels: Of the coarser feature map.
-        skip_channels: Of the skip connection; 0 where the encoder has no features of this size.
-        out_channels: Of the result.
+        channels: Channels of the coarser feature map.
+        skip_channels: Channels of the skip connection; 0 where the encoder has no features of this size.
+        out_channels: Channels of the result.
     """
 
     def __init__(self, channels: int, skip_channels: int, out_channels: int) -> None:
@@ -145,6 +146,7 @@ class UNetISP(ISPModel):
 
     paper: ClassVar[str] = "form: Ronneberger et al., MICCAI 2015; encoder: timm"
     input_kind: ClassVar[str] = "packed RAW in gamma encoding"
+    untold_options = ("input_gamma",)
 
     def __init__(
         self,
@@ -166,3 +168,9 @@ class UNetISP(ISPModel):
         """RAW without its negative noise, in gamma encoding."""
         raw = raw.clamp_min(0)
         return (raw if self.input_gamma == 1 else raw.pow(1 / self.input_gamma),)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        stages = range(shapes.count("decoder."))
+        return {"decoder_widths": [shapes[f"decoder.{stage}.body.0.weight"][0] for stage in stages]}

@@ -6,7 +6,7 @@ import pytest
 
 from ispbench.cli.main import dispatch
 from ispbench.config import compose_and_build
-from ispbench.data.validation.plausibility import grey_world
+from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
@@ -181,7 +181,7 @@ def test_pairs_of_the_embedded_data_are_shown(tmp_path):
     dispatch(["data", "show", *tiles, f"--names=train:{source.names[4]}", f"output={tmp_path / 'pair.png'}"])
     grid = cv2.cvtColor(cv2.imread(str(tmp_path / "pair.png")), cv2.COLOR_BGR2RGB)
     mosaic, target = source.read(4)
-    rendering = grey_world(mosaic, data.black_level, data.white_level)
+    rendering = gray_world(mosaic, data.black_level, data.white_level)
     np.testing.assert_array_equal(grid[:64, 64:128], target)
     np.testing.assert_array_equal(grid[:64, :64], np.rint(rendering * 255))
     assert (grid[64:] == 255).all()

@@ -46,6 +46,8 @@ def test_a_metric_from_outside(module):
     plain, double = (chosen[name].score(chosen[name].load(), images, images) for name in ("plain", "double"))
     torch.testing.assert_close(double, 2 * plain)
     assert chosen["double"].name == "double"
+    assert chosen["double"].options == {"level": 2}
+    assert list(choose(["psnr"], {**extra, "plain": None})) == ["psnr", "double"]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_a_metric_from_outside(module):
         ({"_target_": "broken.METRIC"}, "cannot be imported: .*no_such_package"),
         ({"_target_": "contrasts.contrast"}, r"is not an ispbench\.metrics\.table\.Metric but function"),
         ({"level": 2}, r"extra\.mine needs _target_"),
-        (None, r"extra\.mine is not an ispbench\.metrics\.table\.Metric but NoneType"),
+        (7, r"extra\.mine is not an ispbench\.metrics\.table\.Metric but int"),
         ({"_target_": "contrasts.CONTRAST", "levle": 2}, r"cannot be called with \(images, levle=2\): .*levle"),
         ({"_target_": "contrasts.NEEDS_A_REFERENCE"}, r"cannot be called with \(images, references, mask\): too many"),
     ],

@@ -42,8 +42,8 @@ class LPIPS(nn.Module):
     def forward(self, images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
         """The distance of each image to its reference, sRGB in [0, 1]; shape (N,).
 
-        NaN if a side is below `smallest_side`. Outside a mask the image takes the reference's pixels, and each layer's distances are averaged with the share of
-        valid pixels under them as weights.
+        NaN if a side is below `smallest_side`. Outside a mask the image takes the reference's pixels, and each layer's
+        distances are averaged with the share of valid pixels under them as weights.
         """
         if min(images.shape[-2:]) < self.smallest_side:
             return images.new_full((len(images),), torch.nan, dtype=torch.float32)
