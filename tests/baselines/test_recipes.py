@@ -9,8 +9,8 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from ispbench import cli
 from ispbench.checkpoints import load_weights
+from ispbench.cli.main import main
 from ispbench.config import choices, compose, config_folder
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
@@ -64,7 +64,7 @@ def command(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", ["ispbench", *arguments])
         GlobalHydra.instance().clear()
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         assert not stop.value.code, arguments
         [path] = sorted((tmp_path / "results" / "runs").glob("*.json"))[-1:]
         return json.loads(path.read_text())
@@ -164,7 +164,7 @@ def test_a_wrong_ensemble_is_one_sentence(option, sentence, monkeypatch, tmp_pat
     monkeypatch.setattr(sys, "argv", ["ispbench", "model=microisp", *TINY_RUN, option])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        main()
     assert stop.value.code
     error = capfd.readouterr().err
     assert sentence in error

@@ -75,7 +75,11 @@ def test_cfg_shows_every_knob(tmp_path):
         (["data=mini", "weights=none.ckpt"], 1, "There is no checkpoint file none.ckpt"),
         ([*TINY_RUN, "loss.weights.l1=0"], 1, "The loss has no term"),
         ([*TINY_RUN, "loss.weights.l1=0", "+loss.weights.l3=1"], 1, "Unknown loss l3"),
-        ([*TINY_RUN, "overwrite=sometimes"], 1, "choose one of only-missing, never, always"),
+        (
+            [*TINY_RUN, "overwrite=sometimes"],
+            1,
+            "overwrite must be one of only-missing, never, always, not 'sometimes'",
+        ),
         (["launcher=ray", "data=mini"], 2, 'pip install "ispbench[ray]"'),
         ([*TINY_RUN, "trainer=fsdp", "callbacks=ema"], 1, "leave callbacks=ema out"),
         ([*TINY_RUN, "data.batch_size=3", "trainer.accumulate_grad_batches=2"], 1, "choose a multiple of 2"),

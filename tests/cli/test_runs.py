@@ -112,7 +112,7 @@ def test_an_unknown_state_names_the_valid_ones(place, capsys):
 
 
 def test_show_says_what_is_not_the_default(place, capsys):
-    config = compose(["model=metaisp", "data=mini", "model.num_bases=4", "callbacks.ema.decay=0.9"])
+    config = compose(["model=metaisp", "data=mini", "model.num_bases=4", "callbacks=ema", "callbacks.ema.decay=0.9"])
     recipe = {"model": dict(config.model), "optimizer": dict(config.optimizer), "seed": 0}
     save(place, "run-1", config=recipe | {"ema": dict(config.callbacks.ema)})
     shown = [line.split() for line in printed(capsys, "show", "run").splitlines()]

@@ -187,7 +187,7 @@ class _Run:
         for measure in self.measures:
             if isinstance(measure, QualityCallback):
                 measure.protocol = self.protocol
-        options = dict(config.trainer)
+        options: Any = OmegaConf.to_container(config.trainer, resolve=True)
         validate_every = min(options["val_check_interval"], options["max_steps"])
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
         options.setdefault(
