@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.pairs import Pair
-from ispbench.metrics.quality import psnr, ssim
+from ispbench.data.pairs import Pair, PairSource
+from ispbench.metrics.fast_similarity import ssim
+from ispbench.metrics.quality import psnr
 from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.alignment_figure import draw
 from ispbench.protocols.flow import DIS
@@ -29,7 +30,7 @@ SIZE, WHITE = 384, 1023
 AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
-class Displaced:
+class Displaced(PairSource):
     """One photograph with targets displaced by up to each of the amplitudes, in pixels."""
 
     def __init__(self) -> None:

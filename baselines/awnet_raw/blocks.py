@@ -67,7 +67,7 @@ class GlobalContext(nn.Module):
 
 
 class DenseLayer(nn.Module):
-    """Appends 16 new channels: convolution, ReLU and only then batch normalisation."""
+    """Appends 16 new channels: convolution, ReLU and only then batch normalization."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

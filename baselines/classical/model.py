@@ -1,6 +1,6 @@
 """A classical ISP without learning: the sanity floor of every table.
 
-Grey-world white balance, demosaicing, a fixed colour matrix, gamma. A learned ISP below it has a wrong CFA order, black
+Gray-world white balance, demosaicing, a fixed color matrix, gamma. A learned ISP below it has a wrong CFA order, black
 level or bit depth.
 """
 
@@ -36,7 +36,7 @@ class ClassicalNet(nn.Module):
         """Renders each image by its own white balance."""
         rgb = self.demosaic(raw.clamp(0, 1)).clamp(0, 1)  # Malvar and Menon overshoot at edges
         means = rgb.mean((2, 3), keepdim=True)
-        # Grey world: the scene averages to grey. Saturated pixels stay white.
+        # Gray world: the scene averages to gray. Saturated pixels stay white.
         balanced = (rgb * means[:, 1:2] / means.clamp_min(1e-6)).clamp(0, 1)
         linear = torch.einsum("ij,njhw->nihw", self.matrix, balanced)
         return linear.clamp(0, 1).pow(1 / self.gamma)

@@ -1,4 +1,4 @@
-"""The blocks of FourierISP: convolutions with and without a Fourier branch, attention, colour adaptation."""
+"""The blocks of FourierISP: convolutions with and without a Fourier branch, attention, color adaptation."""
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ def pointwise_pair(channels: int, slope: float) -> nn.Sequential:
 
 
 class HalfNormBlock(nn.Module):
-    """A residual block that instance-normalises the first half of its channels between two convolutions."""
+    """A residual block that instance-normalizes the first half of its channels between two convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Refine(nn.Module):
 
 
 class SpectralAdaptation(nn.Module):
-    """Modulates the half spectrum of features by that of colour features of the same shape (N, C, H, W)."""
+    """Modulates the half spectrum of features by that of color features of the same shape (N, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class SpectralAdaptation(nn.Module):
 
 
 class ColourAdaptation(nn.Module):
-    """Adapts features to colour features in space and in the Fourier domain, both (N, C, H, W)."""
+    """Adapts features to color features in space and in the Fourier domain, both (N, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

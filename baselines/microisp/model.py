@@ -1,4 +1,4 @@
-"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch a colour.
+"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch a color.
 
 Reference: Ignatov et al., "MicroISP: Processing 32MP Photos on Mobile Devices with Deep Learning", ECCV
 Workshops 2022, arXiv 2211.06770. The branches of a stage never mix, so they stand here as one branch of
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _COLOURS = 3
-_PLANES = 4  # maps of a branch; at the end the 2x2 pixels of its colour
+_PLANES = 4  # maps of a branch; at the end the 2x2 pixels of its color
 _WIDTH = _COLOURS * _PLANES
 _SMALLEST = 79  # what a 1x1 and three 3x3 convolutions of stride 3 without padding leave one pixel of
 
@@ -71,10 +72,10 @@ class GatedUnit(nn.Module):
 
 
 class Stage(nn.Module):
-    """The three branches of a stage: packed RAW or the colour maps of the stage before to colour maps.
+    """The three branches of a stage: packed RAW or the color maps of the stage before to color maps.
 
     Args:
-        in_channels: 4 for RAW, which all branches read, or 12 for colour maps, four to each branch.
+        in_channels: 4 for RAW, which all branches read, or 12 for color maps, four to each branch.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -150,6 +151,11 @@ class MicroISP(ISPModel):
                     branches = [_torch_layout(rest.pop(variable)) for variable in variables]
                     mapped[f"stages.{index}.{name}"] = torch.cat(branches)
         return mapped | rest
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"stages": shapes.count("stages.")}
 
 
 def _variables(number: int, stage: nn.Module) -> dict[str, list[str]]:

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _INIT = 0.01  # spread of the kernels and value of the biases before training
 
 
 class DoubleConv(nn.Module):
-    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalisation before it."""
+    """Two 3x3 convolutions, each with LeakyReLU and, where asked for, instance normalization before it."""
 
     def __init__(self, in_channels: int, channels: int, norm: bool) -> None:
         super().__init__()
@@ -53,7 +54,7 @@ class PUNETNet(nn.Module):
 
     Args:
         width: b, the channels at the packed size; they double with every level, to 16b.
-        instance_norm: Whether the blocks below the packed size are instance-normalised.
+        instance_norm: Whether the blocks below the packed size are instance-normalized.
     """
 
     def __init__(self, width: int, instance_norm: bool) -> None:
@@ -110,7 +111,7 @@ class PUNET(ISPModel):
 
     Args:
         width: b, the channels at the packed size, a multiple of 4.
-        instance_norm: Whether the blocks below the packed size are instance-normalised; packed height and
+        instance_norm: Whether the blocks below the packed size are instance-normalized; packed height and
             width then have to be more than 16.
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
 
@@ -154,6 +155,11 @@ class PUNET(ISPModel):
             for index, name in enumerate(_in_order_of_creation(self.net))
         }
         return {names.get(variable, variable): _channels_first(value) for variable, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"width": shapes["down1.conv1.weight"][0], "instance_norm": shapes.has(".norm")}
 
 
 def _norm(channels: int) -> nn.InstanceNorm2d:

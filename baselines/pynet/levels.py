@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class ConvLayer(nn.Module):
-    """A convolution over mirrored borders, then instance normalisation and LeakyReLU where asked for."""
+    """A convolution over mirrored borders, then instance normalization and LeakyReLU where asked for."""
 
     def __init__(self, in_channels: int, channels: int, kernel: int, norm: bool, activate: bool = True) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class MultiKernelBlock(nn.Module):
         in_channels: C.
         channels: f, the channels of one branch; the output has f times the number of branches.
         max_kernel: 3, 5, 7 or 9.
-        norm: Whether the convolutions are instance-normalised.
+        norm: Whether the convolutions are instance-normalized.
     """
 
     def __init__(self, in_channels: int, channels: int, max_kernel: int, norm: bool) -> None:

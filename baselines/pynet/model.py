@@ -24,12 +24,13 @@ from ispbench.baselines.pynet.levels import (
 )
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
 _SMALLEST = 32
 
-# Which levels are instance-normalised: level 1, levels 2 to 5.
+# Which levels are instance-normalized: level 1, levels 2 to 5.
 _INSTANCE_NORM = {"all": (True, True), "coarse": (False, True), "none": (False, False)}
 
 # From the names in the authors' checkpoints to those of `PyNETNet`.
@@ -49,7 +50,7 @@ class PyNETNet(nn.Module):
 
     Args:
         level: The level whose image comes out, 5 (coarsest) to 0 (full size).
-        instance_norm: The levels that are instance-normalised: ``all``, ``coarse`` (2 to 5) or ``none``. The
+        instance_norm: The levels that are instance-normalized: ``all``, ``coarse`` (2 to 5) or ``none``. The
             first block of the encoder, d3 and d14 of level 1, the upsampling and the heads never are.
     """
 
@@ -106,19 +107,19 @@ class PyNET(ISPModel):
     the parameter names are the same at every level. The image of level L is 2^L times smaller on each side:
     `forward` returns (N, 3, 2h / 2^L, 2w / 2^L). Level 0, the full size, is the finished network.
 
-    Instance normalisation takes the statistics of the image at hand: a tile does not render like the same
+    Instance normalization takes the statistics of the image at hand: a tile does not render like the same
     area of the whole image.
 
     Args:
         level: The level whose image comes out, 5 to 0.
-        instance_norm: The levels that are instance-normalised: ``all`` (as in the authors' PyTorch version),
+        instance_norm: The levels that are instance-normalized: ``all`` (as in the authors' PyTorch version),
             ``coarse`` (levels 2 to 5, as in their TensorFlow version) or ``none``.
 
     Attributes:
         unused_parameters: At this level: the heads of all other levels and, above level 0, the finer levels.
 
     Raises:
-        UserError: for an unknown level or choice of normalisation.
+        UserError: for an unknown level or choice of normalization.
     """
 
     net: PyNETNet
@@ -126,6 +127,7 @@ class PyNET(ISPModel):
     minimum = _SMALLEST
     paper: ClassVar[str] = "Ignatov et al., CVPR Workshops 2020"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
+    untold_options = ("level",)
 
     def __init__(self, level: int = 0, instance_norm: str = "all") -> None:
         super().__init__()
@@ -141,6 +143,13 @@ class PyNET(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`."""
         return {_own_name(name): value for name, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        coarse, fine = shapes.has("encoder.1.branches.0.0.instance."), shapes.has("levels.1.d5.branches.0.0.instance.")
+        [name] = [name for name, levels in _INSTANCE_NORM.items() if levels == (fine, coarse)]
+        return {"instance_norm": name}
 
 
 def _own_name(name: str) -> str:

@@ -17,7 +17,7 @@ _SMALLEST = 16  # leaves the lowest level 4 pixels, of which its channel attenti
 
 
 class ConvLayer(nn.Module):
-    """A convolution with mirrored borders, then optional instance normalisation and PReLU of one slope."""
+    """A convolution with mirrored borders, then optional instance normalization and PReLU of one slope."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class GroupedResidual(nn.Module):
         self.groups = groups
         self.depth = depth
         width = channels // groups
-        # The port asks for the normalisation of every other layer by its number, not by its group.
+        # The port asks for the normalization of every other layer by its number, not by its group.
         layers = (ConvLayer(width, width, 3, norm=index % groups % 2 == 0) for index in range(groups * depth))
         self.convs = nn.ModuleList(layers)
         self.conv = ConvLayer(channels, channels, 1, act=False)

@@ -4,7 +4,6 @@ model = load_official("liteispnet", "LiteISPNet_model_80.pth")
 """
 
 import pickle
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.config import choices
+from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
+from ispbench.models.recognize import Recognition, fitting_options, overrides, recognize, untold_options
 
+ABOUT = "ispbench"  # where a checkpoint of ours says which model it is of
 _NAMED = 5  # how many offending keys an error spells out
-# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _OWN_PREFIX = "model.net."  # of the tensors in a checkpoint written by a run
+# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _WRAPPERS = ("model_state", "state_dict", "params_ema", "params", "model")
 
 
 def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel:
     """Builds a baseline and loads its authors' weights.
+
+    Options that the tensors tell, such as a width or the deployed form of a re-parameterized network, are theirs.
 
     Args:
         name: The model, a file of ``conf/model/``.
@@ -37,7 +42,7 @@ def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel
         UserError: if the file cannot be read safely or a key is missing, unexpected or of another shape.
     """
     state = read_state_dict(source) if isinstance(source, str | Path) else unwrap(source)
-    model = build_model(name)
+    model = build_model(name, overrides(fitting_options(name, state) or {}))
     origin = str(source) if isinstance(source, str | Path) else "The given state dict"
     load_strictly(model.net, model.official_state_dict(state), f"{origin} is not a checkpoint of {name}")
     return model.eval()
@@ -48,16 +53,90 @@ def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
 
     Args:
         model: The model to fill.
-        path: Of the file.
+        path: The file, or a run folder.
         name: The model's name, for the error.
 
     Raises:
         UserError: if the file is unreadable or belongs to another model.
     """
+    path = weights_file(path)
     state = read_state_dict(path)
-    own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
-    complaint = f"{path} is not a checkpoint of this {name}"
-    load_strictly(model.net, own or model.official_state_dict(state), complaint)
+    own = own_tensors(state)
+    try:
+        load_strictly(model.net, own or model.official_state_dict(state), f"{path} is not a checkpoint of this {name}")
+    except UserError as error:
+        options = fitting_options(name, own or state) if name in choices("model") else None
+        if options is None:
+            raise
+        remedy = " ".join(overrides(options)) or "the options of its file"
+        raise UserError(f"{path} is a checkpoint of {name} with {remedy}; build the model so.") from error
+
+
+def own_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's tensors in a checkpoint of ispbench, under the names of the network; empty for other files."""
+    return {name.removeprefix(_OWN_PREFIX): value for name, value in state.items() if name.startswith(_OWN_PREFIX)}
+
+
+def weights_file(path: str | Path, select: str | None = None) -> Path:
+    """The checkpoint that a path means: the file itself, or the one of a run folder that its run scores.
+
+    Args:
+        path: A file, or a run folder.
+        select: ``best`` or ``last``, in a run folder; None for what the run was configured to score.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    config = path / "config.yaml"
+    if select is None and config.is_file():
+        from omegaconf import OmegaConf
+
+        select = OmegaConf.select(OmegaConf.load(config), "eval.checkpoint")
+    chosen = path / "checkpoints" / f"{select or 'best'}.ckpt"
+    if not chosen.is_file():
+        raise UserError(f"{path} holds no {chosen.relative_to(path)}; give a run folder or a checkpoint file.")
+    return chosen
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours says of its model: ``model``, its name, and ``options``; empty for other files.
+
+    Raises:
+        UserError: if the file cannot be read safely.
+    """
+    about = _read(Path(path)).get(ABOUT)
+    return dict(about) if isinstance(about, Mapping) else {}
+
+
+def identify(path: str | Path, name: str | None = None) -> Recognition:
+    """Which model a checkpoint is of, and with which options.
+
+    A checkpoint of ours says it; of other files the names and shapes of the tensors tell it.
+
+    Args:
+        path: The file.
+        name: The model where it is known already; then the options alone are looked for, and are none for weights that
+            do not fit it.
+
+    Raises:
+        UserError: if the file cannot be read safely, or fits no model or several.
+    """
+    content = _read(Path(path))
+    about = content.get(ABOUT)
+    if isinstance(about, Mapping) and name in (None, about["model"]):
+        return Recognition(about["model"], dict(about["options"]))
+    state = unwrap(content)
+    own = own_tensors(state)
+    if name is not None:
+        return Recognition(name, (fitting_options(name, own or state) if name in choices("model") else None) or {})
+    found = recognize(own or state, str(path))
+    if own and (untold := untold_options(found.name)):
+        untold_keys = " and ".join(f"model.{key}" for key in untold)
+        warn(f"{path} does not say {untold_keys}: taken from conf/model/{found.name}.yaml.")
+    return found
 
 
 def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
@@ -79,7 +158,7 @@ def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
         try:
             read_state_dict(path)
         except UserError as error:
-            print(f"ispbench: {error} The checkpoint before it is taken.", file=sys.stderr)
+            warn(f"{error} The checkpoint before it is taken.")
         else:
             return path
     if required:
@@ -93,7 +172,10 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing, is no checkpoint, or needs more than tensors.
     """
-    path = Path(path)
+    return unwrap(_read(Path(path)))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
     try:
@@ -109,7 +191,7 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
-    return unwrap(content)
+    return content
 
 
 def unwrap(content: Mapping[str, Any]) -> dict[str, Any]:

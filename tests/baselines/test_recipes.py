@@ -10,7 +10,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from ispbench.checkpoints import load_weights
-from ispbench.cli.main import main
+from ispbench.cli import main as cli
 from ispbench.config import choices, compose, config_folder
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
@@ -19,6 +19,7 @@ from tests.conftest import TINY_METAISP, TINY_RUN
 LITE = ["model.width=16", "model.blocks=1"]
 AWNET = ["model.width=8", "model.depths=[1,1,1,1,1]", "data.tile=128", "data.crop=128"]
 VGG16 = "loss.terms.vgg.network=vgg16"  # its weights need no download
+VGG16_LIGHTNESS = "loss.terms.lightness.network=vgg16"
 MS_SSIM = ["data.tile=176", "data.crop=176"]
 # A step for each level; no checkpoints, of half a gigabyte each.
 PYNET = [
@@ -31,7 +32,9 @@ PYNET = [
 SHRUNK = {
     "awnet_demosaic_zrr": [*AWNET, "loss.weights.vgg=0", "loss.side_weights=[{charbonnier: 1}]"],
     "awnet_raw_zrr": AWNET,  # VGG features of three scales
+    "convir_rhid_zrr": ["model.width=8", "model.blocks=1"],
     "csanet_zrr": [*MS_SSIM, "model.channels=8", VGG16],
+    "efficient_isp_zrr": [VGG16_LIGHTNESS],
     "fourierisp_zrr": ["model.width=4", "loss.weights.vgg=0"],
     "lan_zrr": MS_SSIM,
     "liteispnet_gan_zrr": [*LITE, VGG16, "loss.terms.vgg.layer=15"],
@@ -44,6 +47,8 @@ SHRUNK = {
     "punet_zrr": ["model.width=4", VGG16],
     "pynet_short": [*PYNET, "data.tile=64", "data.crop=64"],
     "pynet_zrr": None,  # the same code as pynet_short; what differs is checked below
+    "rmfa_tiny_zrr": [VGG16_LIGHTNESS],
+    "robust_isp_zrr": [VGG16_LIGHTNESS],
     "unet_zrr": ["data.tile=128", "data.crop=128"],
 }
 RECIPES = [name for name in choices("experiment") if name != "demo" and SHRUNK.get(name, ()) is not None]
@@ -64,7 +69,7 @@ def command(monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", ["ispbench", *arguments])
         GlobalHydra.instance().clear()
         with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main()
+            cli.main()
         assert not stop.value.code, arguments
         [path] = sorted((tmp_path / "results" / "runs").glob("*.json"))[-1:]
         return json.loads(path.read_text())
@@ -117,13 +122,14 @@ def test_pynets_recipe_is_its_authors_schedule():
     }
 
 
-def test_syenet_is_tested_merged_and_its_merged_weights_load(command, tmp_path):
-    record = command("experiment=syenet_zrr", *TINY_RUN, *FAST)
-    assert record["complexity"]["params"] == 5640
+@pytest.mark.parametrize("name, params", [("syenet", 5640), ("mobileie", 4132)])
+def test_a_network_of_branches_is_tested_merged_and_its_merged_weights_load(name, params, command, tmp_path):
+    record = command(f"experiment={name}_zrr", *TINY_RUN, *FAST)
+    assert record["complexity"]["params"] == params
     [folder] = tmp_path.glob("outputs/*/*/checkpoints")
-    trained, merged = build_model("syenet"), build_model("syenet", ["model.deploy=true"])
-    load_weights(trained, folder / "best.ckpt", "syenet")
-    load_weights(merged, folder / "deployed.ckpt", "syenet")
+    trained, merged = build_model(name), build_model(name, ["model.deploy=true"])
+    load_weights(trained, folder / "best.ckpt", name)
+    load_weights(merged, folder / "deployed.ckpt", name)
     raw = torch.rand(2, 4, 20, 24)
     with torch.no_grad():
         torch.testing.assert_close(merged.eval()(raw), trained.eval()(raw), atol=1e-5, rtol=1e-5)
@@ -164,7 +170,7 @@ def test_a_wrong_ensemble_is_one_sentence(option, sentence, monkeypatch, tmp_pat
     monkeypatch.setattr(sys, "argv", ["ispbench", "model=microisp", *TINY_RUN, option])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as stop:
-        main()
+        cli.main()
     assert stop.value.code
     error = capfd.readouterr().err
     assert sentence in error

@@ -1,12 +1,12 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from ispbench.cli.data import main
+from ispbench.cli.main import dispatch
+from ispbench.config import compose_and_build
+from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
@@ -66,7 +66,7 @@ def test_rhid_is_checked(tmp_path):
 def test_check_reports_a_sound_tree_and_its_eight_bit_files(zrr, tmp_path):
     done = run("data", "check", *zrr, cwd=tmp_path)
     assert "4 of 13 RAW files store 8 bits; read on the 10-bit scale" in done.stdout
-    assert "CFA phase RGGB: colours agree" in done.stdout
+    assert "CFA phase RGGB: colors agree" in done.stdout
     assert "13 pairs match" in done.stdout
     assert "46,829 x pair missing" in done.stdout
     assert "ERROR" not in done.stdout
@@ -95,7 +95,7 @@ def test_check_names_every_broken_file(tmp_path):
         "4 pairs cannot be used",
         "raw/p2.png is not a whole image file; copy or download it again.",
         f"raw/p3.png is 32x32 but {root}/gt/p3.png is 64x64",
-        "raw/p4.png has 3 channels; a Bayer mosaic is a grey image",
+        "raw/p4.png has 3 channels; a Bayer mosaic is a gray image",
         "raw/p5.png reaches 4000, above the 10 bits of data.white_level=1020",
         "2 RAW files show what another pair's target shows: they were exchanged",
     ):
@@ -141,37 +141,71 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["chek"], "Unknown command 'chek'; choose one of check"),
+        (["chek"], "Unknown command 'chek' of ispbench data. Did you mean 'check'?"),
         (["check", "--fast", "data=mini"], "Unknown argument '--fast'"),
-        (["stats", "data=folder"], "data.black_level has no default"),
+        (["stats", "data=folder"], "data.black_level, data.white_level have no default"),
         (["check", "data=folder", "data.black_level=0", "data.white_level=1023"], "data.root has no default"),
         (["show", "data=mini", "--names", "nobody", "data.num_train=8", "data.tile=64"], "no pair nobody"),
         (["show", "data=mini", "--full-resolution"], "no full-resolution files"),
+        (["show", "data=mini", "output=pairs"], "output=pairs is to end in .png or .jpg"),
+        (["stats", "data=mini", "limit=0"], "limit is a whole number of at least 1, not '0'"),
         (["check", "data=zrr", "data.on_error=ignore"], "choose one of raise, skip"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(arguments, message):
     with pytest.raises(UserError) as error:
-        main(arguments)
+        dispatch(["data", *arguments])
     assert message in str(error.value)
 
 
-def test_help_needs_nothing_slow(tmp_path):
-    code = "import sys; from ispbench.cli.data import main; main(['check', '--help'])"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert "--limit" in done.stdout
-    assert "torch" not in done.stderr
-    assert "cv2" not in done.stderr
+def test_stats_of_the_embedded_data(tmp_path, capsys):
+    tiles = ["data.num_train=6", "data.tile=64"]
+    dispatch(["data", "stats", "data=mini", *tiles, f"output={tmp_path / 'new' / 'stats.json'}"])
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    measured = json.loads((tmp_path / "new" / "stats.json").read_text())
+    (data,) = compose_and_build(["data=mini", *tiles], "data")
+    source = data.source("train")
+    mosaics, targets = zip(*(source.read(index) for index in range(len(source))), strict=True)
+    assert measured["train"]["pairs"] == measured["train"]["read"] == 6
+    assert measured["train"]["sizes"] == {"64x64": 6}
+    assert measured["train"]["raw_max"] == np.max(mosaics)
+    assert measured["train"]["target_G"] == pytest.approx(np.mean(targets, (0, 1, 2))[1], abs=0.06)
+    assert measured["test"]["luminance_correlation"] > 0.5
+    assert ["pairs", "6", *(str(measured[split]["pairs"]) for split in ("val", "test"))] in printed
+
+
+def test_pairs_of_the_embedded_data_are_shown(tmp_path):
+    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
+    (data,) = compose_and_build(tiles, "data")
+    source = data.source("train")
+    dispatch(["data", "show", *tiles, f"--names=train:{source.names[4]}", f"output={tmp_path / 'pair.png'}"])
+    grid = cv2.cvtColor(cv2.imread(str(tmp_path / "pair.png")), cv2.COLOR_BGR2RGB)
+    mosaic, target = source.read(4)
+    rendering = gray_world(mosaic, data.black_level, data.white_level)
+    np.testing.assert_array_equal(grid[:64, 64:128], target)
+    np.testing.assert_array_equal(grid[:64, :64], np.rint(rendering * 255))
+    assert (grid[64:] == 255).all()
+    dispatch(["data", "show", *tiles, "count=3", "size=32", f"output={tmp_path / 'pairs.png'}"])
+    assert cv2.imread(str(tmp_path / "pairs.png")).shape == (2 * 36, 2 * 68, 3)
+
+
+def test_the_embedded_data_is_sound_and_packed(capsys):
+    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
+    dispatch(["data", "check", *tiles, "limit=4"])
+    assert "pairs found: 6 train" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train"])
+    assert "train: packed 6 pairs" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train"])
+    assert "6 pairs are packed already" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train", "--remove"])
+    (data,) = compose_and_build(tiles, "data")
+    assert not data.pack_path("train").exists()
 
 
 def test_full_resolution_files_are_shown(tmp_path):
     zrr_tree(tmp_path / "zrr", np.random.default_rng(0))
-    main(
-        ["show", "data=zrr", f"data.root={tmp_path / 'zrr'}", "--full-resolution", "--output", str(tmp_path / "f.png")]
-    )
+    options = ["--full-resolution", "--output", str(tmp_path / "f.png")]
+    dispatch(["data", "show", "data=zrr", f"data.root={tmp_path / 'zrr'}", *options])
     assert cv2.imread(str(tmp_path / "f.png")).shape == (2 * SIZE + 4, 2 * SIZE + 4, 3)
 
 
@@ -198,15 +232,14 @@ def test_real_pairs_are_checked_measured_shown_packed_trained_and_tested(shared,
     done = run("data", "check", *settings, cwd=tmp_path, **place)
     assert "10 pairs match" in done.stdout
 
-    main(["stats", *settings, "--output", str(tmp_path / "stats.json")])
+    dispatch(["data", "stats", *settings, "--output", str(tmp_path / "stats.json")])
     measured = json.loads((tmp_path / "stats.json").read_text())
     assert [measured[split]["pairs"] for split in ("train", "val", "test")] == [7, 1, 2]
     assert measured["train"]["raw_max"] == 4095
     assert measured["train"]["raw_Gr"] > measured["train"]["raw_R"] > 0
 
-    main(
-        ["show", *settings, "--split", "train", "--count", "3", "--size", "64", "--output", str(tmp_path / "pairs.png")]
-    )
+    options = ["split=train", "count=3", "size=64", f"output={tmp_path / 'pairs.png'}"]
+    dispatch(["data", "show", *settings, *options])
     grid = cv2.imread(str(tmp_path / "pairs.png"))
     assert grid.shape == (2 * 68, 2 * 132, 3)
     assert 20 < grid[:64, :128].mean() < 235

@@ -130,9 +130,9 @@ def test_assumptions_are_said_and_kept_for_the_record(root, rng, capsys):
     photograph(root / "a" / "0.dng", scene(rng, 72, 104), neutral=None, matrix=None)
     data = camera_data(root)
     assert list(data.notes) == ["a/0.dng"]
-    assert "no white balance, grey world assumed" in data.notes["a/0.dng"]
-    assert "no colour matrix" in data.notes["a/0.dng"]
-    assert "a/0.dng: no white balance, grey world assumed" in capsys.readouterr().err
+    assert "no white balance, gray world assumed" in data.notes["a/0.dng"]
+    assert "no color matrix" in data.notes["a/0.dng"]
+    assert "a/0.dng: no white balance, gray world assumed" in capsys.readouterr().err
 
 
 def test_equal_files_in_two_splits_are_refused(root):
@@ -194,7 +194,7 @@ def test_every_real_file_trains_and_tests_from_the_command_line(shared, tmp_path
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "cache" / "camera-v1-libraw").iterdir())) == len(SHARED_FILES)
     for name in SHARED_FILES:
-        assert (f"{name}: no white balance, grey world assumed" in done.stderr) == (not name.startswith("Canon"))
+        assert (f"{name}: no white balance, gray world assumed" in done.stderr) == (not name.startswith("Canon"))
     (path,) = (tmp_path / "results" / "runs").glob("*.json")
     record = json.loads(path.read_text())
     assert record["status"] == "finished"

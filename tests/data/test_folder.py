@@ -179,8 +179,8 @@ def test_rhid_sets_share_their_targets_and_their_split(tmp_path, rng):
 @settings(deadline=None, max_examples=30)
 def test_any_phase_and_size_becomes_an_aligned_rggb_pair(tmp_path_factory, phase, height, width):
     root = tmp_path_factory.mktemp("phase")
-    colours = np.array([{"R": 100, "G": 200, "B": 300}[letter] for letter in phase]).reshape(2, 2)
-    mosaic = np.tile(colours, (6, 6))[:height, :width].astype(np.uint16)
+    colors = np.array([{"R": 100, "G": 200, "B": 300}[letter] for letter in phase]).reshape(2, 2)
+    mosaic = np.tile(colors, (6, 6))[:height, :width].astype(np.uint16)
     target = np.repeat((mosaic // 2).astype(np.uint8)[..., None], 3, axis=2)
     for place in ("raw", "gt"):
         (root / place).mkdir()

@@ -33,7 +33,7 @@ def test_targets_come_back_from_every_lossless_format(tmp_path, rng, suffix):
     np.testing.assert_array_equal(read_srgb(path), target)
 
 
-def test_eight_bit_png_is_recognised(tmp_path, rng):
+def test_eight_bit_png_is_recognized(tmp_path, rng):
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), rng.integers(0, 256, (6, 8)).astype(np.uint8))
     assert stored_bits(path) == 8

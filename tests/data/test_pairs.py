@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ispbench.data.pairs import PairDataset, random_crop, random_turn
+from ispbench.data.pairs import PairDataset, PairSource, random_crop, random_flip
 from ispbench.data.sampler import TrainingSampler
 
 half_sides = st.integers(2, 8)
 
 
-def labelled(height, width):
-    """A mosaic whose values tell the CFA colour, and a target that tells each pixel's place."""
+def labeled(height, width):
+    """A mosaic whose values tell the CFA color, and a target that tells each pixel's place."""
     cell = np.array([[0, 1], [2, 3]])
     mosaic = np.tile(cell, (height // 2, width // 2)).astype(np.uint16)
     rows, columns = np.mgrid[:height, :width]
@@ -20,7 +20,7 @@ def labelled(height, width):
 
 @given(half_sides, half_sides, st.integers(0, 100))
 def test_turns_keep_the_cfa_phase_and_the_pair_together(height, width, seed):
-    mosaic, target = random_turn(*labelled(2 * height, 2 * width), np.random.default_rng(seed))
+    mosaic, target = random_flip(*labeled(2 * height, 2 * width), np.random.default_rng(seed))
     assert (mosaic[0::2, 0::2] == 0).all()
     assert (mosaic[1::2, 1::2] == 3).all()
     assert np.isin(mosaic[0::2, 1::2], (1, 2)).all()
@@ -28,20 +28,20 @@ def test_turns_keep_the_cfa_phase_and_the_pair_together(height, width, seed):
 
 
 def test_all_eight_turns_occur():
-    pair = labelled(8, 8)
-    seen = {random_turn(*pair, np.random.default_rng(seed))[1].tobytes() for seed in range(100)}
+    pair = labeled(8, 8)
+    seen = {random_flip(*pair, np.random.default_rng(seed))[1].tobytes() for seed in range(100)}
     assert len(seen) == 8
 
 
 @given(half_sides, half_sides, half_sides, st.integers(0, 100))
 def test_crops_keep_the_cfa_phase_and_the_pair_together(height, width, size, seed):
-    mosaic, target = random_crop(*labelled(2 * height, 2 * width), 2 * size, np.random.default_rng(seed))
+    mosaic, target = random_crop(*labeled(2 * height, 2 * width), 2 * size, np.random.default_rng(seed))
     assert mosaic.shape == target.shape[:2] == (min(2 * size, 2 * height), min(2 * size, 2 * width))
     assert mosaic[0, 0] == 0
     np.testing.assert_array_equal(mosaic, target[..., 2])
 
 
-class Source:
+class Source(PairSource):
     names = ("a", "b", "c")
     fingerprint = "f"
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from ispbench.data.validation.diagnose import Evidence, judge
+from ispbench.data.validation.diagnose import Statistics, diagnose
 from ispbench.data.validation.plausibility import (
-    colour_agreement,
+    color_agreement,
     correlation,
-    grey_world,
+    gray_world,
     phase_agreements,
     raw_luminance,
     rendering_psnr,
@@ -30,11 +30,11 @@ def test_correlation_is_pearsons_and_undefined_for_flat_maps(rng):
     assert np.isnan(correlation(a, np.full((16, 16), 0.5)))
 
 
-def test_grey_world_makes_a_coloured_light_grey(rng):
+def test_gray_world_makes_a_colored_light_gray(rng):
     mosaic = np.full((32, 32), 500, np.uint16)
     mosaic[0::2, 0::2] = 300
     mosaic[1::2, 1::2] = 400
-    rendering = grey_world(mosaic, 100, 1100)
+    rendering = gray_world(mosaic, 100, 1100)
     np.testing.assert_allclose(rendering, 0.4 ** (1 / 2.2), atol=1e-5)
 
 
@@ -43,7 +43,7 @@ def test_rendering_psnr_ignores_exposure(rng):
     target = np.stack([ramp, ramp.T, 127 - ramp], axis=-1)
     assert rendering_psnr(target / 255 * 1.9, target) > 60
     assert rendering_psnr(1 - target / 255, target) < 20
-    assert colour_agreement(target / 255, target) == pytest.approx(1)
+    assert color_agreement(target / 255, target) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("phase", PHASE_OFFSETS)
@@ -54,12 +54,12 @@ def test_the_right_phase_agrees_best(rng, phase):
         assert max(agreements, key=agreements.get) == phase
 
 
-def errors(evidence, black=63, white=1020, cfa="RGGB"):
-    return [(item.text, item.remedy) for item in judge(evidence, black, white, cfa) if item.level == "ERROR"]
+def errors(statistics, black=63, white=1020, cfa="RGGB"):
+    return [(item.text, item.remedy) for item in diagnose(statistics, black, white, cfa) if item.level == "ERROR"]
 
 
 def sound(**changes):
-    evidence = Evidence(
+    statistics = Statistics(
         pairs=20,
         largest=1000,
         darkest=64,
@@ -69,8 +69,8 @@ def sound(**changes):
         matches={str(number): 0.98 for number in range(20)},
     )
     for key, value in changes.items():
-        setattr(evidence, key, value)
-    return evidence
+        setattr(statistics, key, value)
+    return statistics
 
 
 def test_sound_evidence_has_no_errors():
@@ -100,20 +100,22 @@ def test_a_third_of_eight_bit_files_is_normal():
 
 
 def test_the_phase_is_told_relative_to_the_declared_one():
-    evidence = sound(phases={"RGGB": [-0.5], "GRBG": [0.9]})
-    ((_, remedy),) = errors(evidence, cfa="GRBG")
+    statistics = sound(phases={"RGGB": [-0.5], "GRBG": [0.9]})
+    ((_, remedy),) = errors(statistics, cfa="GRBG")
     assert remedy == "set data.cfa=RGGB"
 
 
 def test_one_odd_pair_of_many_is_a_warning():
     matches = {str(number): 0.98 for number in range(999)} | {"odd": 0.2}
-    evidence = sound(matches=matches)
-    assert not errors(evidence)
-    assert any(item.level == "warning" and item.first == ["odd (0.20)"] for item in judge(evidence, 63, 1020, "RGGB"))
+    statistics = sound(matches=matches)
+    assert not errors(statistics)
+    assert any(
+        item.level == "warning" and item.first == ["odd (0.20)"] for item in diagnose(statistics, 63, 1020, "RGGB")
+    )
 
 
 def test_exchanged_pairs_are_proven(rng):
     a, b = rng.random((2, 16, 16))
-    evidence = sound(matches={"a": 0.1, "b": 0.1}, suspicious={"a": (a, b), "b": (b, a)})
-    ((text, _),) = errors(evidence)
+    statistics = sound(matches={"a": 0.1, "b": 0.1}, suspicious={"a": (a, b), "b": (b, a)})
+    ((text, _),) = errors(statistics)
     assert "exchanged" in text

@@ -48,7 +48,7 @@ def zrr_tree(root, rng, train=8, val=2, test=3):
 
 
 def mai21_tree(root, rng, black=255, white=4095):
-    """Pairs of each split of our list, and the organisers' RAW files without targets."""
+    """Pairs of each split of our list, and the organizers' RAW files without targets."""
     from ispbench.data.split_lists import SplitList
 
     held = SplitList.load("mai21-v1").held_out

@@ -8,7 +8,7 @@ from torch import nn
 from ispbench.errors import UserError
 from ispbench.evaluation.latency import latency, mai_score
 from ispbench.evaluation.memory import PeakMemory
-from tests.metrics.toy import ToyISP
+from tests.toys import ToyISP
 
 
 class Slow(nn.Module):

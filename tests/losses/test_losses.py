@@ -12,12 +12,14 @@ from torch import nn
 
 from ispbench.config import choices, compose
 from ispbench.errors import UserError
-from ispbench.losses import terms as losses
+from ispbench.losses.color import BlurredChromaLoss, ColorAngleLoss
 from ispbench.losses.perceptual import LPIPSLoss, PerceptualLoss
+from ispbench.losses.pixel import Charbonnier, OutlierAwareL1, PSNRLoss, TotalVariation
 from ispbench.losses.spectral import FourierLoss, SpectralPartLoss
-from ispbench.losses.terms import WeightedSum
+from ispbench.losses.structural import MSSSIMLoss, SSIMLoss
+from ispbench.losses.weighted_sum import WeightedSum
 from ispbench.metrics.backbones import WeightsUnavailableError, load_features
-from tests.training.toys import L1, toy_loss
+from tests.toys import L1, toy_loss
 
 SIZE = (2, 3, 32, 48)
 
@@ -37,10 +39,10 @@ def arrays(pair):
 def test_charbonnier(pair):
     x, y = arrays(pair)
     expected = np.sqrt((x - y) ** 2 + 1e-6)
-    assert losses.Charbonnier(1e-3)(*pair).item() == pytest.approx(expected.mean(), rel=1e-5)
-    assert losses.Charbonnier(1e-3, "sum")(*pair).item() == pytest.approx(expected.sum(), rel=1e-5)
+    assert Charbonnier(1e-3)(*pair).item() == pytest.approx(expected.mean(), rel=1e-5)
+    assert Charbonnier(1e-3, "sum")(*pair).item() == pytest.approx(expected.sum(), rel=1e-5)
     with pytest.raises(UserError, match="mean or sum, not 'max'"):
-        losses.Charbonnier(reduction="max")
+        Charbonnier(reduction="max")
 
 
 def test_psnr(pair):
@@ -48,8 +50,8 @@ def test_psnr(pair):
     expected = -np.mean(
         [skimage.metrics.peak_signal_noise_ratio(b, a, data_range=1) for a, b in zip(x, y, strict=True)]
     )
-    assert losses.PSNRLoss()(*pair).item() == pytest.approx(expected, rel=1e-5)
-    assert losses.PSNRLoss()(pair[1], pair[1]).item() == pytest.approx(-80)
+    assert PSNRLoss()(*pair).item() == pytest.approx(expected, rel=1e-5)
+    assert PSNRLoss()(pair[1], pair[1]).item() == pytest.approx(-80)
 
 
 def test_outlier_aware_l1(pair):
@@ -58,12 +60,29 @@ def test_outlier_aware_l1(pair):
     for channel in (x - y).reshape(-1, SIZE[2] * SIZE[3]):
         b = channel.std(ddof=1) / np.sqrt(2)
         total += list(np.abs(channel) * (1 - np.exp(-np.abs(channel - channel.mean()) / b)))
-    assert losses.OutlierAwareL1()(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+    assert OutlierAwareL1()(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+
+
+def test_local_variance_weighted_l1(pair):
+    x, y = arrays(pair)
+    total = []
+    for channel in (x - y).reshape(-1, SIZE[2] * SIZE[3]):
+        b = channel.std(ddof=1) / np.sqrt(2)
+        total += list(np.abs(channel) * np.tanh(np.abs(channel - channel.mean()) / (b + 1e-6)))
+    assert OutlierAwareL1("tanh")(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+    with pytest.raises(UserError, match="exp or tanh, not 'sine'"):
+        OutlierAwareL1("sine")
+
+
+def test_total_variation_is_the_mean_square_of_differences(pair):
+    x, _ = arrays(pair)
+    expected = (np.diff(x, axis=2) ** 2).mean() + (np.diff(x, axis=3) ** 2).mean()
+    assert TotalVariation()(*pair).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_no_gradient_passes_through_the_weight_of_an_outlier(pair):
     image = pair[0].clone().requires_grad_()
-    losses.OutlierAwareL1()(image, pair[1]).backward()
+    OutlierAwareL1()(image, pair[1]).backward()
     error = (pair[0] - pair[1]).numpy()
     b = error.std((2, 3), keepdims=True, ddof=1) / np.sqrt(2)
     weight = 1 - np.exp(-np.abs(error - error.mean((2, 3), keepdims=True)) / b)
@@ -72,7 +91,7 @@ def test_no_gradient_passes_through_the_weight_of_an_outlier(pair):
 
 def test_equal_images_have_no_outliers(pair):
     image = pair[1].clone().requires_grad_()
-    value = losses.OutlierAwareL1()(image, pair[1])
+    value = OutlierAwareL1()(image, pair[1])
     value.backward()
     assert value.item() == 0
     assert image.grad.isfinite().all()
@@ -92,49 +111,49 @@ def skimage_ssim(x, y, border):
 @pytest.mark.parametrize("padding, border", [("valid", 0), ("zero", 5)])
 def test_ssim(pair, padding, border):
     expected = 1 - skimage_ssim(*arrays(pair), border)
-    assert losses.SSIMLoss(padding)(*pair).item() == pytest.approx(expected, abs=2e-5)
+    assert SSIMLoss(padding)(*pair).item() == pytest.approx(expected, abs=2e-5)
 
 
 def test_ssim_wants_windows():
     with pytest.raises(UserError, match="valid or zero, not 'reflect'"):
-        losses.SSIMLoss("reflect")
+        SSIMLoss("reflect")
     small = torch.rand(1, 3, 8, 8)
     with pytest.raises(UserError, match="11 pixels, not 8"):
-        losses.SSIMLoss()(small, small)
-    assert losses.SSIMLoss("zero")(small, small).item() == pytest.approx(0, abs=1e-6)
+        SSIMLoss()(small, small)
+    assert SSIMLoss("zero")(small, small).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("grey", [False, True])
-def test_ms_ssim(rng, grey):
+@pytest.mark.parametrize("gray", [False, True])
+def test_ms_ssim(rng, gray):
     reference = pytest.importorskip("pytorch_msssim")
     target = torch.from_numpy(skimage.filters.gaussian(rng.random((2, 3, 192, 180)), (0, 0, 2, 2))).float()
     image = target + 0.05 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
     x, y = image, target
-    if grey:
+    if gray:
         x, y = ((0.2989 * z[:, :1] + 0.587 * z[:, 1:2] + 0.114 * z[:, 2:]) for z in (image, target))
     expected = 1 - reference.ms_ssim(x, y, data_range=1.0).item()
-    assert losses.MSSSIMLoss(grey)(image, target).item() == pytest.approx(expected, abs=2e-3)
-    assert losses.MSSSIMLoss(grey)(target, target).item() == pytest.approx(0, abs=1e-5)
+    assert MSSSIMLoss(gray)(image, target).item() == pytest.approx(expected, abs=2e-3)
+    assert MSSSIMLoss(gray)(target, target).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_ms_ssim_names_the_smallest_patch(pair):
     with pytest.raises(UserError, match="above 160 pixels, not 32"):
-        losses.MSSSIMLoss()(*pair)
+        MSSSIMLoss()(*pair)
 
 
 @pytest.mark.parametrize("clamp", [False, True])
-def test_colour_angle(pair, clamp):
+def test_color_angle(pair, clamp):
     x, y = arrays(pair)
     x = x.clip(0, 1) if clamp else x
     cosine = (x * y).sum(1) / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1), 1e-8)
-    assert losses.ColourAngleLoss(clamp, 1e-8)(*pair).item() == pytest.approx(1 - cosine.mean(), abs=1e-5)
+    assert ColorAngleLoss(clamp, 1e-8)(*pair).item() == pytest.approx(1 - cosine.mean(), abs=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
 @given(gain=st.floats(0.1, 4.0))
-def test_colour_angle_ignores_brightness(gain):
+def test_color_angle_ignores_brightness(gain):
     target = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1)) + 0.1
-    assert losses.ColourAngleLoss()(gain * target, target).item() == pytest.approx(0, abs=1e-5)
+    assert ColorAngleLoss()(gain * target, target).item() == pytest.approx(0, abs=1e-5)
 
 
 def test_blurred_chroma(pair):
@@ -148,7 +167,7 @@ def test_blurred_chroma(pair):
     for a, b in zip(x, y, strict=True):
         difference = skimage.color.rgb2yuv((a - b).transpose(1, 2, 0))[..., 1:]
         expected += [np.abs(scipy.ndimage.convolve(difference[..., c], kernel, mode="constant")).mean() for c in (0, 1)]
-    assert losses.BlurredChromaLoss()(*pair).item() == pytest.approx(np.mean(expected), rel=1e-4)
+    assert BlurredChromaLoss()(*pair).item() == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_fourier(pair):
@@ -196,7 +215,7 @@ def vgg(tmp_path_factory):
 
 def test_perceptual_loss_of_awnet(pair, vgg):
     path, layers = vgg["vgg16"]
-    loss = PerceptualLoss("vgg16", layer=30, distance="l2", normalise=False, divisor=3.0, weights=path)
+    loss = PerceptualLoss("vgg16", layer=30, distance="l2", normalize=False, divisor=3.0, weights=path)
     with torch.no_grad():
         expected = nn.functional.mse_loss(layers[:31](pair[0]), layers[:31](pair[1])) / 3
     torch.testing.assert_close(loss(*pair), expected)
@@ -205,10 +224,10 @@ def test_perceptual_loss_of_awnet(pair, vgg):
 def test_perceptual_loss_of_liteispnet(pair, vgg):
     path, layers = vgg["vgg19"]
     assert sum(isinstance(layer, nn.ReLU) for layer in layers[:36]) == 16  # relu5_4 is the sixteenth
-    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    normalize = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     halves = [nn.functional.interpolate(x, scale_factor=0.5, mode="bilinear") for x in pair]
     with torch.no_grad():
-        expected = nn.functional.l1_loss(*(layers[:36](normalise(x)) for x in halves))
+        expected = nn.functional.l1_loss(*(layers[:36](normalize(x)) for x in halves))
     torch.testing.assert_close(PerceptualLoss(scale=0.5, weights=path)(*pair), expected)
 
 
@@ -227,7 +246,7 @@ def test_lpips_is_the_mean_of_the_metric(pair):
         load_features("alexnet")
     except WeightsUnavailableError as error:
         pytest.skip(str(error))
-    from ispbench.metrics.quality import LPIPS
+    from ispbench.metrics.perceptual import LPIPS
 
     image, target = (nn.functional.interpolate(x, size=64) for x in pair)
     torch.testing.assert_close(LPIPSLoss("alex")(image, target), LPIPS("alex")(image, target).mean())
@@ -310,7 +329,12 @@ def test_networks_inside_a_loss_are_frozen_and_not_saved(vgg):
 
 @pytest.mark.parametrize("name", choices("loss"))
 def test_every_shipped_loss_builds_and_is_zero_or_least_for_the_target_itself(name, vgg):
-    config = compose([f"loss={name}", "loss.terms.vgg.network=vgg16", f"loss.terms.vgg.weights={vgg['vgg16'][0]}"])
+    smaller = [
+        f"loss.terms.{term}.{key}={value}"
+        for term in ("vgg", "lightness")
+        for key, value in (("network", "vgg16"), ("weights", vgg["vgg16"][0]))
+    ]
+    config = compose([f"loss={name}", *smaller])
     if config.loss.weights.lpips:
         config.loss.weights.lpips = 0  # its weights may have to be downloaded
     loss = instantiate(config.loss)

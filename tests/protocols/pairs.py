@@ -5,6 +5,7 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.pairs import PairSource
 from ispbench.raw.bayer import unpack
 
 
@@ -26,7 +27,7 @@ def mosaic_of(linear, white):
     return unpack(np.rint(planes * white)).astype(np.uint16)
 
 
-class Shifted:
+class Shifted(PairSource):
     """Pairs whose target shows at p what the RAW shows at p + shift, in other colours."""
 
     def __init__(self, count=3, size=96, shift=(1.5, -1.0), white=4095):

@@ -8,9 +8,9 @@ import numpy as np
 
 RGGB, GRBG, GBRG, BGGR = ([0, 1, 1, 2], [1, 0, 2, 1], [1, 2, 0, 1], [2, 1, 1, 0])
 XTRANS = [1, 1, 0, 1, 1, 2, 1, 1, 2, 1, 1, 0, 2, 0, 1, 0, 2, 1, 1, 1, 2, 1, 1, 0, 1, 1, 0, 1, 1, 2, 0, 2, 1, 2, 0, 1]
-# CIE XYZ to camera RGB: an invented sensor with some overlap of its colours.
+# CIE XYZ to camera RGB: an invented sensor with some overlap of its colors.
 MATRIX = np.array([[0.8, -0.1, -0.1], [-0.4, 1.2, 0.2], [-0.1, 0.2, 0.6]])
-NEUTRAL = (0.5, 1.0, 0.625)  # camera RGB of grey: gains 2, 1, 1.6
+NEUTRAL = (0.5, 1.0, 0.625)  # camera RGB of gray: gains 2, 1, 1.6
 
 _FORMATS = {"B": (1, "B"), "s": (2, "s"), "H": (3, "H"), "I": (4, "I"), "rational": (5, "II"), "srational": (10, "ii")}
 _SCALE = 10000
@@ -35,7 +35,7 @@ def write_dng(
         cfa: 0, 1, 2 for R, G, B in reading order of the repeating cell.
         black: In DN in reading order of the 2x2 cell.
         white: In DN.
-        neutral: Camera RGB of grey as shot; None to leave it out.
+        neutral: Camera RGB of gray as shot; None to leave it out.
         matrix: CIE XYZ to camera RGB; None to leave it out.
         orientation: Of TIFF: 1 upright, 6 to be turned clockwise by a quarter.
         jpeg: The embedded sRGB photo, shape (h, w, 3).

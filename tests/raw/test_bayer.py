@@ -34,8 +34,8 @@ def test_unpack_refuses_other_plane_counts():
 @pytest.mark.parametrize("phase", PHASE_OFFSETS)
 @pytest.mark.parametrize("shape", [(6, 8), (7, 9), (6, 9)])
 def test_any_phase_becomes_rggb(phase, shape):
-    colours = np.array(list(phase)).reshape(2, 2)
-    mosaic = np.tile(colours, (6, 6))[: shape[0], : shape[1]]
+    colors = np.array(list(phase)).reshape(2, 2)
+    mosaic = np.tile(colors, (6, 6))[: shape[0], : shape[1]]
     rggb = to_rggb(mosaic, phase)
     assert rggb.shape[0] % 2 == rggb.shape[1] % 2 == 0
     assert min(rggb.shape) >= min(shape) - 2

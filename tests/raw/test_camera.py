@@ -29,19 +29,19 @@ def srgb(linear):
 def mosaic_of(camera_rgb, cfa):
     """Samples camera RGB, shape (H, W, 3), with a 2x2 CFA."""
     mosaic = np.empty(camera_rgb.shape[:2], camera_rgb.dtype)
-    for cell, colour in enumerate(cfa):
-        mosaic[cell // 2 :: 2, cell % 2 :: 2] = camera_rgb[cell // 2 :: 2, cell % 2 :: 2, colour]
+    for cell, color in enumerate(cfa):
+        mosaic[cell // 2 :: 2, cell % 2 :: 2] = camera_rgb[cell // 2 :: 2, cell % 2 :: 2, color]
     return mosaic
 
 
 def scene(rng, height=120, width=160):
-    """A smooth grey scene with structure in both directions, linear in [0, 1]."""
+    """A smooth gray scene with structure in both directions, linear in [0, 1]."""
     noise = cv2.GaussianBlur(rng.standard_normal((height, width)), (0, 0), 4)
     return np.clip(0.4 + 0.15 * noise / noise.std(), 0.02, 0.9)
 
 
 def photograph(path, linear, cfa=RGGB, black=60.0, white=4095, **options):
-    """A DNG of a grey scene as the test sensor of `NEUTRAL` sees it."""
+    """A DNG of a gray scene as the test sensor of `NEUTRAL` sees it."""
     camera = linear[..., None] * np.array(NEUTRAL) * (white - black) + black
     mosaic = np.rint(mosaic_of(camera, cfa)).astype(np.uint16)
     return write_dng(path, mosaic, cfa, (black,) * 4, white, **options)
@@ -50,8 +50,8 @@ def photograph(path, linear, cfa=RGGB, black=60.0, white=4095, **options):
 @pytest.mark.parametrize("phase", PHASES)
 def test_any_phase_becomes_rggb_with_its_own_levels(tmp_path, phase):
     cfa = PHASES[phase]
-    colours = np.broadcast_to([100, 200, 300], (24, 32, 3))
-    mosaic = mosaic_of(colours, cfa).astype(np.uint16)
+    colors = np.broadcast_to([100, 200, 300], (24, 32, 3))
+    mosaic = mosaic_of(colors, cfa).astype(np.uint16)
     black = (10, 20, 30, 40)
     camera = read_camera(write_dng(tmp_path / "a.dng", mosaic, cfa, black, 1000))
     top, left = camera.origin
@@ -103,17 +103,17 @@ def test_rendering_is_aligned_with_the_cropped_mosaic(tmp_path, rng, phase):
     assert np.abs(target[4:-4, 5:-3] - expected[4:-4, 4:-4, None]).mean() > 3 * error.mean()
 
 
-def test_missing_white_balance_is_grey_world_and_said(tmp_path, rng):
+def test_missing_white_balance_is_gray_world_and_said(tmp_path, rng):
     camera = read_camera(photograph(tmp_path / "a.dng", scene(rng), neutral=None))
     np.testing.assert_allclose(camera.white_balance, 1 / np.array(NEUTRAL), rtol=0.02)
     assert len(camera.assumed) == 1
-    assert camera.assumed[0].startswith("no white balance, grey world assumed (R x2.0")
+    assert camera.assumed[0].startswith("no white balance, gray world assumed (R x2.0")
 
 
 def test_missing_matrix_is_said(tmp_path, rng):
     camera = read_camera(photograph(tmp_path / "a.dng", scene(rng), matrix=None))
     assert camera.matrix is None
-    assert camera.assumed == ("no colour matrix, camera RGB taken for sRGB",)
+    assert camera.assumed == ("no color matrix, camera RGB taken for sRGB",)
 
 
 @pytest.mark.parametrize("orientation, turns", [(1, 0), (3, 2), (6, 3), (8, 1)])
@@ -186,7 +186,7 @@ def test_camera_jpegs_that_do_not_fit_are_refused(tmp_path, rng):
 
 
 def classical(camera):
-    """The pipeline by hand, at half size: levels, white balance, colour matrix, sRGB curve."""
+    """The pipeline by hand, at half size: levels, white balance, color matrix, sRGB curve."""
     red, green_red, green_blue, blue = camera.canonical()
     rgb = np.stack([red, (green_red + green_blue) / 2, blue], axis=-1)
     rgb = np.clip(rgb * camera.white_balance / camera.white_balance.min(), 0, 1)
@@ -218,8 +218,8 @@ def test_real_files_render_as_their_metadata_says(shared, name):
 def test_what_real_files_leave_open_is_said(shared):
     said = {name: "; ".join(read_camera(shared / "data" / "raw" / name).assumed) for name in SHARED_FILES}
     for name, note in said.items():
-        assert ("no white balance, grey world assumed" in note) == (not name.startswith("Canon"))
-        assert ("no colour matrix" in note) == name.startswith("Kodak")
+        assert ("no white balance, gray world assumed" in note) == (not name.startswith("Canon"))
+        assert ("no color matrix" in note) == name.startswith("Kodak")
     assert "pixels 1.53 times as wide as high" in said["Kodak_DC120_DC120IMG_P003908.KDC"]
 
 

@@ -8,7 +8,7 @@ from ispbench.raw.demosaic import bilinear
 
 
 def reference(mosaic):
-    """Normalised convolution with mirrored borders, colour by colour."""
+    """Normalized convolution with mirrored borders, color by color."""
     masks = np.zeros((3, *mosaic.shape))
     masks[0, 0::2, 0::2] = masks[1, 0::2, 1::2] = masks[1, 1::2, 0::2] = masks[2, 1::2, 1::2] = 1
     kernel = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
@@ -22,13 +22,13 @@ def reference(mosaic):
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (8, 12), (10, 6)])
-def test_equals_normalised_convolution(rng, shape):
+def test_equals_normalized_convolution(rng, shape):
     mosaic = rng.random(shape)
     ours = bilinear(torch.from_numpy(pack(mosaic))[None])[0].numpy()
     np.testing.assert_allclose(ours, reference(mosaic), atol=1e-12)
 
 
-def test_a_flat_colour_stays_flat():
+def test_a_flat_color_stays_flat():
     packed = torch.tensor([0.2, 0.5, 0.5, 0.8]).view(1, 4, 1, 1).expand(2, 4, 5, 7)
     rgb = bilinear(packed)
     assert rgb.shape == (2, 3, 10, 14)

@@ -9,7 +9,7 @@ CAPTURE = Capture("imx378", 4500.0, 1.0, 100.0)
 
 def render(camera_rgb, capture):
     """The forward pipeline, written independently of its inverse."""
-    balanced = camera_rgb / (capture.grey * capture.exposure)
+    balanced = camera_rgb / (capture.gray * capture.exposure)
     linear = balanced @ capture.matrix.T
     display = np.clip(linear, 0, 1) ** (1 / 2.2)
     return 3 * display**2 - 2 * display**3
@@ -20,16 +20,16 @@ def test_unprocess_is_inverted_by_the_forward_pipeline(rng):
     np.testing.assert_allclose(render(unprocess(photo, CAPTURE), CAPTURE), photo / 255, atol=1e-6)
 
 
-def test_grey_has_the_white_balance_of_the_light():
-    grey = unprocess(np.full((2, 2, 3), 120, np.uint8), CAPTURE)
-    np.testing.assert_allclose(grey[0, 0] / grey[0, 0, 1], [0.4472, 1, 0.6171], atol=1e-3)
+def test_gray_has_the_white_balance_of_the_light():
+    gray = unprocess(np.full((2, 2, 3), 120, np.uint8), CAPTURE)
+    np.testing.assert_allclose(gray[0, 0] / gray[0, 0, 1], [0.4472, 1, 0.6171], atol=1e-3)
 
 
 def test_white_saturates_the_sensor():
     np.testing.assert_allclose(unprocess(np.full((2, 2, 3), 255, np.uint8), CAPTURE), 1, atol=1e-6)
 
 
-def test_colour_matrices_are_balanced(rng):
+def test_color_matrices_are_balanced(rng):
     for _ in range(20):
         capture = sample_capture(rng)
         np.testing.assert_allclose(capture.matrix.sum(axis=1), 1, atol=2e-4)

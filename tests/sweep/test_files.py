@@ -117,7 +117,7 @@ def test_the_agent_runs_an_ispbench_command(name):
 @pytest.mark.parametrize("name", FILES)
 def test_the_metric_is_one_that_a_run_logs(name):
     assert FILES[name]["metric"] == {"name": METRIC, "goal": "maximize"}
-    assert METRIC.removeprefix("val/") in compose().metrics.quality.validation
+    assert METRIC.removeprefix("val/") in compose().metrics.validation
     assert compose().callbacks.checkpoints.monitor == METRIC
 
 

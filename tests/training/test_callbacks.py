@@ -10,7 +10,7 @@ from torch import nn
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
-from tests.training.toys import Toy, ToyData, toy_loss, toy_trainer
+from tests.toys import ToyData, ToyPyramid, toy_loss, toy_trainer
 
 
 class Weights(pl.Callback):
@@ -37,7 +37,7 @@ def average(weights, decay):
 @pytest.mark.parametrize("decay", [0.999, 0.25])
 def test_ema_warms_up_and_is_what_is_validated_and_kept(decay):
     watch = Weights()
-    module = ISPModule(Toy(), toy_loss(), partial(torch.optim.SGD, lr=0.1))
+    module = ISPModule(ToyPyramid(), toy_loss(), partial(torch.optim.SGD, lr=0.1))
     toy_trainer(6, watch, EMA(decay), limit_val_batches=1, val_check_interval=4).fit(module, datamodule=ToyData())
     torch.testing.assert_close(watch.validated[0], average(watch.trained[:4], decay))
     torch.testing.assert_close(module.model.net.bias.detach(), average(watch.trained, decay))
@@ -45,7 +45,7 @@ def test_ema_warms_up_and_is_what_is_validated_and_kept(decay):
 
 
 def test_ema_of_a_network_with_batch_norm():
-    model = Toy()
+    model = ToyPyramid()
     model.net = nn.Sequential(nn.Conv2d(4, 12, 1), nn.BatchNorm2d(12), nn.PixelShuffle(2))
     module = ISPModule(model, toy_loss(), partial(torch.optim.SGD, lr=0.1))
     toy_trainer(4, EMA()).fit(module, datamodule=ToyData())
@@ -72,7 +72,7 @@ def test_ctrl_c_ends_the_training_between_two_steps(interrupts):
     watch = Weights()
     trainer = toy_trainer(10, StopBetweenSteps(), Press(), watch)
     with pytest.raises(SystemExit):
-        trainer.fit(ISPModule(Toy(), toy_loss(), partial(torch.optim.SGD, lr=0.1)), datamodule=ToyData())
+        trainer.fit(ISPModule(ToyPyramid(), toy_loss(), partial(torch.optim.SGD, lr=0.1)), datamodule=ToyData())
     assert trainer.global_step == len(watch.trained) == 3
 
 

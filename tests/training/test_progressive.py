@@ -10,7 +10,7 @@ from ispbench.errors import UserError
 from ispbench.training.callbacks.checkpoints import Checkpoints
 from ispbench.training.callbacks.progressive import ProgressiveLevels, stage_ends
 from ispbench.training.module import ISPModule
-from tests.training.toys import Toy, ToyData, toy_loss, toy_trainer
+from tests.toys import ToyData, ToyPyramid, toy_loss, toy_trainer
 
 WEIGHTS = [{"mse": 1.0}, {"l1": 1.0}, {"l1": 1.0, "mse": 1.0}]
 ADAM = partial(torch.optim.Adam, lr=0.01)
@@ -34,7 +34,7 @@ class Watch(pl.Callback):
 
 def module():
     torch.manual_seed(0)
-    return ISPModule(Toy(), toy_loss(l1=1.0, mse=1.0), ADAM)
+    return ISPModule(ToyPyramid(), toy_loss(l1=1.0, mse=1.0), ADAM)
 
 
 def levels(**options):

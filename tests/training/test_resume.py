@@ -18,8 +18,8 @@ from ispbench.training.callbacks.curves import draw_curves, keep_log
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
-from ispbench.training.signals import Terminated, interruption, polite_termination
-from tests.training.toys import Toy, toy_loss, toy_trainer
+from ispbench.training.signals import Terminated, interruption, sigterm_as_exception
+from tests.toys import ToyPyramid, toy_loss, toy_trainer
 
 STEPS = 11
 LEVELS = {"black_level": 64, "white_level": 1023}
@@ -44,7 +44,7 @@ def data(batch_size=2):
 
 def module():
     torch.manual_seed(0)
-    model = Toy()
+    model = ToyPyramid()
     model.net = nn.Sequential(nn.Conv2d(4, 12, 1), nn.BatchNorm2d(12), nn.Dropout(0.5), nn.PixelShuffle(2))
     return ISPModule(model, toy_loss(), partial(torch.optim.Adam, lr=0.01), partial(_half_life))
 
@@ -159,7 +159,7 @@ def test_sigterm_stops_between_steps(tmp_path):
 
 def test_sigterm_outside_of_a_training():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), polite_termination():
+    with pytest.raises(Terminated), sigterm_as_exception():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 

@@ -10,7 +10,7 @@ from ispbench.config import choices, compose
 from ispbench.errors import UserError
 from ispbench.training.module import ISPModule
 from ispbench.training.schedules import cosine_restarts, piecewise
-from tests.training.toys import Toy, ToyData, toy_loss, toy_trainer
+from tests.toys import ToyData, ToyPyramid, toy_loss, toy_trainer
 
 
 class Rates(pl.Callback):
@@ -25,7 +25,7 @@ class Rates(pl.Callback):
 
 def rates(scheduler, steps, lr=0.1):
     watch = Rates()
-    module = ISPModule(Toy(), toy_loss(), partial(torch.optim.SGD, lr=lr), scheduler)
+    module = ISPModule(ToyPyramid(), toy_loss(), partial(torch.optim.SGD, lr=lr), scheduler)
     toy_trainer(steps, watch).fit(module, datamodule=ToyData(batch_size=6))  # epochs of two steps
     return watch.seen
 
@@ -64,13 +64,13 @@ def test_cosine_restarts_warm_up_and_double():
 
 @pytest.mark.parametrize("starts, factors", [([0.5], [1.0]), ([0.6, 0.5], [1, 1, 1]), ([1.5], [1, 1]), ([0.0], [1, 1])])
 def test_piecewise_refuses_pieces_that_do_not_fit(starts, factors):
-    optimizer = torch.optim.SGD(Toy().parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(ToyPyramid().parameters(), lr=0.1)
     with pytest.raises(UserError, match="rise between 0 and 1"):
         piecewise(optimizer, 10, starts, factors)
 
 
 def test_cosine_restarts_refuses_what_is_no_fraction():
-    optimizer = torch.optim.SGD(Toy().parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(ToyPyramid().parameters(), lr=0.1)
     with pytest.raises(UserError, match="fractions of the training"):
         cosine_restarts(optimizer, 10, first=5)
 
@@ -80,7 +80,7 @@ def test_cosine_restarts_refuses_what_is_no_fraction():
 def test_every_shipped_choice_trains_and_its_checkpoint_holds_plain_values(optimizer, scheduler, tmp_path):
     options = [f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_steps=4", "data=mini"]
     config = compose(options)
-    module = ISPModule(Toy(), toy_loss(), instantiate(config.optimizer), instantiate(config.scheduler))
+    module = ISPModule(ToyPyramid(), toy_loss(), instantiate(config.optimizer), instantiate(config.scheduler))
     trainer = toy_trainer(4)
     trainer.fit(module, datamodule=ToyData())
     trainer.save_checkpoint(tmp_path / "last.ckpt")

@@ -1,1 +1,1 @@
-"""Losses and their weighted sum."""
+"""Training losses, one kind a file, and their weighted sum."""

@@ -6,20 +6,20 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.metrics.backbones import WeightsUnavailableError, features
-from ispbench.metrics.quality import LPIPS
+from ispbench.metrics.perceptual import LPIPS
 
 
 class PerceptualLoss(nn.Module):
-    """Distance of VGG features (Johnson et al., ECCV 2016).
+    """Distance between VGG features (Johnson et al., ECCV 2016).
 
     Args:
         network: vgg19 or vgg16.
-        layer: Index of the last layer used in torchvision's ``features``; 35 is relu5_4 of VGG19.
+        layer: Index of the last layer to use in torchvision's ``features``; 35 is relu5_4 of VGG19.
         distance: ``l1`` or ``l2``.
-        scale: The images are resized by this factor first.
-        normalise: Whether they are brought to ImageNet's mean and deviation first.
-        divisor: The distance is divided by this.
-        weights: File of the network's ImageNet weights; null to search for them.
+        scale: Factor by which to resize the images first.
+        normalize: Whether to normalize them by ImageNet's mean and standard deviation first.
+        divisor: What to divide the distance by.
+        weights: File of the network's ImageNet weights; None to search for them.
 
     Raises:
         UserError: for an unknown choice or when no weights are found.
@@ -34,7 +34,7 @@ class PerceptualLoss(nn.Module):
         layer: int = 35,
         distance: str = "l1",
         scale: float = 1.0,
-        normalise: bool = True,
+        normalize: bool = True,
         divisor: float = 1.0,
         weights: str | None = None,
     ) -> None:
@@ -52,7 +52,7 @@ class PerceptualLoss(nn.Module):
         self.smallest = 2 ** sum(isinstance(module, nn.MaxPool2d) for module in self.features)
         self.distance = F.l1_loss if distance == "l1" else F.mse_loss
         self.scale = scale
-        self.normalise = normalise
+        self.normalize = normalize
         self.divisor = divisor
         self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1))
@@ -61,7 +61,7 @@ class PerceptualLoss(nn.Module):
         """The loss of a batch.
 
         Raises:
-            UserError: for images that the network's pooling would shrink to nothing.
+            UserError: for images so small that the network's pooling layers would leave nothing.
         """
         if min(image.shape[-2:]) * self.scale < self.smallest:
             raise UserError(
@@ -69,13 +69,13 @@ class PerceptualLoss(nn.Module):
                 f"weighs, not {min(image.shape[-2:])}; raise data.crop."
             )
         with torch.no_grad():
-            wanted = self._embed(target)
-        return self.distance(self._embed(image), wanted) / self.divisor
+            target_features = self._embed(target)
+        return self.distance(self._embed(image), target_features) / self.divisor
 
     def _embed(self, image: Tensor) -> Tensor:
         if self.scale != 1:
             image = F.interpolate(image, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        return self.features((image - self.mean) / self.std if self.normalise else image)
+        return self.features((image - self.mean) / self.std if self.normalize else image)
 
 
 class LPIPSLoss(nn.Module):
@@ -83,7 +83,7 @@ class LPIPSLoss(nn.Module):
 
     Args:
         network: ``alex`` or ``vgg``.
-        weights: File of the backbone's ImageNet weights; null to search for them.
+        weights: File of the backbone's ImageNet weights; None to search for them.
 
     Raises:
         UserError: when no weights are found.

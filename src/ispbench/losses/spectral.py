@@ -25,12 +25,15 @@ class FourierLoss(nn.Module):
 
 
 class SpectralPartLoss(nn.Module):
-    """Mean absolute difference between a side output that is itself a phase or an amplitude and the target's.
+    """Mean absolute difference between a side output that is itself a phase or amplitude spectrum and the target's.
 
     Args:
         part: ``phase`` (in radians) or ``amplitude``.
-        multiple: The target's sides are multiples of this, so that the network did not pad: the spectrum of a padded
-            image is not that of its patch.
+        multiple: The target's sides must be multiples of this. Otherwise the network pads its input, and the spectrum
+            of a padded image is not that of the image.
+
+    Raises:
+        UserError: for another part.
     """
 
     whole_target = True
@@ -58,10 +61,10 @@ class SpectralPartLoss(nn.Module):
                 f"The loss on phase and amplitude needs patches whose sides are multiples of {self.multiple}, not "
                 f"{height}x{width}; set data.crop."
             )
-        wanted = self.part(spectrum(target))
-        if output.shape != wanted.shape:
+        expected = self.part(spectrum(target))
+        if output.shape != expected.shape:
             raise UserError(
-                f"The loss on phase and amplitude wants a side output of shape {tuple(wanted.shape)}, not "
+                f"The loss on phase and amplitude wants a side output of shape {tuple(expected.shape)}, not "
                 f"{tuple(output.shape)}; it is for model=fourierisp."
             )
-        return (output - wanted).abs().mean()
+        return (output - expected).abs().mean()

@@ -2,11 +2,7 @@
 
 from collections.abc import Sequence
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-
-from ispbench.config import compose
-from ispbench.errors import UserError
+from ispbench.config import build, compose
 from ispbench.models.interface import ISPModel
 
 
@@ -22,8 +18,4 @@ def build_model(name: str, overrides: Sequence[str] = ()) -> ISPModel:
     Raises:
         UserError: for an unknown model or override, naming the valid ones.
     """
-    config = compose([f"model={name}", *overrides])
-    try:
-        return instantiate(config.model)
-    except InstantiationException as error:
-        raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
+    return build(compose([f"model={name}", *overrides]).model)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
+from ispbench.models.shapes import Shapes
 
 
 class ISPModel(nn.Module):
@@ -34,6 +35,8 @@ class ISPModel(nn.Module):
         input_kind: The authors' input convention in a few words.
         unused_parameters: Prefixes of parameters of `net` that its forward pass never reads, kept because the authors'
             checkpoints hold them.
+        untold_options: Options of the model that change what it computes but none of its tensors, so that a checkpoint
+            does not tell them.
     """
 
     net: nn.Module
@@ -44,6 +47,7 @@ class ISPModel(nn.Module):
     paper: ClassVar[str] = ""
     input_kind: ClassVar[str] = "packed RAW"
     unused_parameters: tuple[str, ...] = ()
+    untold_options: ClassVar[tuple[str, ...]] = ()
 
     def set_levels(self, black_level: float, white_level: float) -> None:
         """Tells the model the levels of the sensor whose images it will see: those of the dataset.
@@ -66,6 +70,18 @@ class ISPModel(nn.Module):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`; the same names unless a subclass maps them."""
         return state
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options with which the model has the given tensors; none unless a subclass reads some.
+
+        Args:
+            shapes: Of tensors under the names of `net`.
+
+        Raises:
+            KeyError: possibly, if they are those of another network.
+        """
+        return {}
 
     def forward_scales(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The image and, in training mode, the side outputs of a multi-scale network.

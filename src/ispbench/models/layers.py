@@ -53,7 +53,7 @@ def _cells(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class LayerNorm2d(nn.Module):
-    """Layer normalisation over the channels of each pixel, shape (N, C, H, W), with learned gain and bias."""
+    """Layer normalization over the channels of each pixel, shape (N, C, H, W), with learned gain and bias."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises each pixel over its channels."""
+        """Normalizes each pixel over its channels."""
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
         gain = self.weight.view(1, -1, 1, 1) * torch.rsqrt(variance + self.eps)
         return (x - mean) * gain + self.bias.view(1, -1, 1, 1)

@@ -56,7 +56,7 @@ def to_rggb(mosaic: NDArray[Scalar], phase: str) -> NDArray[Scalar]:
 
     Args:
         mosaic: Shape (H, W).
-        phase: One of RGGB, GRBG, GBRG, BGGR: the colours of the top left 2x2 cell in reading order.
+        phase: One of RGGB, GRBG, GBRG, BGGR: the colors of the top left 2x2 cell in reading order.
 
     Returns:
         A view without the first row and column that the phase has too much, cut to even sides.

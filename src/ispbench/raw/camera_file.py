@@ -1,6 +1,6 @@
-"""Camera files (DNG, NEF, CR2, CR3, ARW, RAF, CRW, KDC, ...) as RGGB mosaics with their levels and colour metadata.
+"""Camera files (DNG, NEF, CR2, CR3, ARW, RAF, CRW, KDC, ...) as RGGB mosaics with their levels and color metadata.
 
-LibRaw decodes them, by way of rawpy. What the network gets is the bare sensor: no white balance, no colour matrix.
+LibRaw decodes them, by way of rawpy. What the network gets is the bare sensor: no white balance, no color matrix.
 Those are kept beside it, for the rendering that serves as target.
 
     camera = read_camera("IMG_0001.CR2")
@@ -95,7 +95,7 @@ def read_camera(path: str | Path) -> CameraFile:
         phase = _letters(cells)
         top, left = PHASE_OFFSETS[phase]
         mosaic = to_rggb(np.asarray(raw.raw_image_visible), phase).astype(np.uint16)  # a copy: LibRaw frees its own
-        # The colour index (0 R, 1 and 3 green, 2 B) of each plane once the mosaic starts at its red pixel.
+        # The color index (0 R, 1 and 3 green, 2 B) of each plane once the mosaic starts at its red pixel.
         planes = [cells[(row + top) % 2 * 2 + (column + left) % 2] for row in (0, 1) for column in (0, 1)]
         black = np.array(raw.black_level_per_channel, np.float32)[planes]
         white = np.array(_white_levels(raw), np.float32)[planes]
@@ -145,12 +145,12 @@ def libraw_version() -> str:
 
 
 def _bayer_cells(raw: rawpy.RawPy, path: Path) -> list[int]:
-    """The colour indices of the top left 2x2 cell in reading order, if the sensor is a Bayer sensor."""
+    """The color indices of the top left 2x2 cell in reading order, if the sensor is a Bayer sensor."""
     pattern = raw.raw_pattern if raw.raw_type == rawpy.RawType.Flat else None
     if raw.raw_type != rawpy.RawType.Flat:
-        refusal = "holds every colour at each pixel (a Foveon sensor or an already demosaiced DNG)"
+        refusal = "holds every color at each pixel (a Foveon sensor or an already demosaiced DNG)"
     elif pattern is None or pattern.size == 1:
-        refusal = "is of a sensor without colours"
+        refusal = "is of a sensor without colors"
     elif pattern.shape == (6, 6):
         refusal = "has Fujifilm's X-Trans CFA of 6x6 pixels"
     else:
@@ -166,7 +166,7 @@ def _letters(cells: list[int]) -> str:
 
 
 def _white_levels(raw: Any) -> list[float]:
-    """Of the four colour indices: the camera's own where it states them, else LibRaw's saturation level."""
+    """Of the four color indices: the camera's own where it states them, else LibRaw's saturation level."""
     own = raw.camera_white_level_per_channel
     if own and min(own) > max(raw.black_level_per_channel) and max(own) <= raw.white_level:
         return list(own)
@@ -187,24 +187,24 @@ def _matrix(raw: Any) -> NDArray[np.float64] | None:
 
 
 def _with_assumptions(camera: CameraFile, gains: NDArray[np.float64]) -> CameraFile:
-    """Fills in the white balance as shot, or grey world if the file has none; lists all that is assumed."""
+    """Fills in the white balance as shot, or gray world if the file has none; lists all that is assumed."""
     assumed = []
     # LibRaw gives zeros, -1 or all ones where a file states no white balance.
     if (gains > 0).all() and len(set(gains)) > 1:
         balance = gains / gains[1]
     else:
-        red, green_red, green_blue, blue = _grey(camera)
+        red, green_red, green_blue, blue = _gray(camera)
         green = (green_red + green_blue) / 2
         balance = np.array([green / red, 1.0, green / blue])
-        assumed.append(f"no white balance, grey world assumed (R x{balance[0]:.3f}, B x{balance[2]:.3f} relative to G)")
+        assumed.append(f"no white balance, gray world assumed (R x{balance[0]:.3f}, B x{balance[2]:.3f} relative to G)")
     if camera.matrix is None:
-        assumed.append("no colour matrix, camera RGB taken for sRGB")
+        assumed.append("no color matrix, camera RGB taken for sRGB")
     if abs(camera.aspect - 1) > 0.01:
         assumed.append(f"pixels {camera.aspect:.2f} times as wide as high, left as the sensor has them")
     return replace(camera, white_balance=balance, assumed=tuple(assumed))
 
 
-def _grey(camera: CameraFile) -> NDArray[np.float64]:
+def _gray(camera: CameraFile) -> NDArray[np.float64]:
     """The mean of each plane over the cells that are not saturated, shape (4,)."""
     raw = camera.canonical().astype(np.float64)
     usable = (raw < 0.98).all(axis=0)

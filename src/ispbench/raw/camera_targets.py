@@ -25,7 +25,7 @@ _LEAST_CONTRAST = 1.0  # standard deviation of 8-bit luminance
 def libraw_rendering(camera: CameraFile) -> NDArray[np.uint8]:
     """LibRaw's sRGB rendering of the file, aligned with the mosaic, shape (H, W, 3).
 
-    White balance of `camera`, AHD demosaicing, the camera's colour matrix if LibRaw knows it, the sRGB curve; clipped
+    White balance of `camera`, AHD demosaicing, the camera's color matrix if LibRaw knows it, the sRGB curve; clipped
     highlights, no automatic brightness, no turning. Pixels stay where the sensor has them, also if they are not square.
     """
     return _cut(_render_visible(camera), camera)
@@ -141,9 +141,9 @@ def _locate(
     top, left = ((side - patch) // 2 for side, patch in zip(jpeg.shape[:2], sides, strict=True))
     patch = jpeg[top : top + sides[0], left : left + sides[1]]
     field = rendering[top : top + sides[0] + spare[0], left : left + sides[1] + spare[1]]
-    grey_field, grey_patch = (cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY) for part in (field, patch))
-    if grey_patch.std() < _LEAST_CONTRAST:
+    gray_field, gray_patch = (cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY) for part in (field, patch))
+    if gray_patch.std() < _LEAST_CONTRAST:
         return (0, 0), 0.0
-    scores = np.nan_to_num(cv2.matchTemplate(grey_field, grey_patch, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0)
+    scores = np.nan_to_num(cv2.matchTemplate(gray_field, gray_patch, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0)
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)
     return (int(row), int(column)), float(scores[row, column])

@@ -1,6 +1,6 @@
 """Dead-leaves images: procedural pictures with the scale and occlusion statistics of natural ones.
 
-Discs with power-law radii fall on top of each other, coloured by a palette of real pixels.
+Discs with power-law radii fall on top of each other, colored by a palette of real pixels.
 
 References: Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 2001; Achddou, Gousseau and Ladjal,
 "Synthetic images as a regularity prior for image restoration neural networks", SSVM 2021.
@@ -20,7 +20,7 @@ def dead_leaves(size: int, palette: NDArray[np.uint8], rng: np.random.Generator)
 
     Args:
         size: Its height and width.
-        palette: Colours to choose from, shape (N, 3).
+        palette: Colors to choose from, shape (N, 3).
         rng: Draws the leaves.
 
     Returns:
@@ -30,16 +30,16 @@ def dead_leaves(size: int, palette: NDArray[np.uint8], rng: np.random.Generator)
     image[:] = palette[rng.integers(len(palette))]
     count = size * size // 12
     radii = _power_law(rng.random(count))
-    centres = rng.uniform(-radii[:, None] / 2, size + radii[:, None] / 2, (count, 2))
-    colours = palette[rng.integers(len(palette), size=count)].tolist()
+    centers = rng.uniform(-radii[:, None] / 2, size + radii[:, None] / 2, (count, 2))
+    colors = palette[rng.integers(len(palette), size=count)].tolist()
     scale = 1 << _SUBPIXEL_BITS
-    for (x, y), radius, colour in zip(
-        np.rint(centres * scale).astype(int).tolist(),
+    for (x, y), radius, color in zip(
+        np.rint(centers * scale).astype(int).tolist(),
         np.rint(radii * scale).astype(int).tolist(),
-        colours,
+        colors,
         strict=True,
     ):
-        cv2.circle(image, (x, y), radius, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(image, (x, y), radius, color, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
     return _shade(image, rng)
 
 

@@ -11,7 +11,7 @@ _RED_BLUE = ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25))
 
 
 def bilinear(raw: Tensor) -> Tensor:
-    """Interpolates the missing colours of each pixel from its neighbours, the borders mirrored.
+    """Interpolates the missing colors of each pixel from its neighbors, the borders mirrored.
 
     Args:
         raw: Canonical packed RAW, shape (N, 4, h, w), h and w at least 2.

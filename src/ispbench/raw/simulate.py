@@ -1,10 +1,10 @@
 """Sensor simulation: the RAW that a camera would have recorded of an sRGB photo.
 
-Inverts a camera pipeline step by step (tone curve, gamma, colour matrix, white balance), then adds what a sensor adds
-(Bayer mosaic, shot and read noise, quantisation on a black level).
+Inverts a camera pipeline step by step (tone curve, gamma, color matrix, white balance), then adds what a sensor adds
+(Bayer mosaic, shot and read noise, quantization on a black level).
 
 Reference: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, arXiv:1811.11127. White-balance
-curves and colour matrices of real sensors: ``cameras.json``. Noise: measured on a OnePlus 6 (IMX519, green channel).
+curves and color matrices of real sensors: ``cameras.json``. Noise: measured on a OnePlus 6 (IMX519, green channel).
 """
 
 import json
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 _ISO_RANGE = (100.0, 3200.0)
 _SHOT_NOISE = (1.06e-5, 1.79e-4)
 _READ_NOISE = (1.76e-8, 1.70e-6)
-_HIGHLIGHT_START = 0.9  # above this grey value the inverse gains fade out, so that clipped highlights stay white
+_HIGHLIGHT_START = 0.9  # above this gray value the inverse gains fade out, so that clipped highlights stay white
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Capture:
 
     Attributes:
         camera: A sensor of ``cameras.json``.
-        temperature: Colour temperature of the light in kelvin.
+        temperature: Color temperature of the light in kelvin.
         exposure: Brightness of the RAW relative to a white level exposure.
         iso: Sets the noise, 100 to 3200.
     """
@@ -43,8 +43,8 @@ class Capture:
     iso: float
 
     @property
-    def grey(self) -> Array:
-        """The camera RGB of a grey surface, green = 1, shape (3,)."""
+    def gray(self) -> Array:
+        """The camera RGB of a gray surface, green = 1, shape (3,)."""
         curve = np.asarray(_cameras()[self.camera]["awb_curve"])
         red, blue = (np.interp(self.temperature, curve[:, 0], curve[:, column]) for column in (1, 2))
         return np.array([red, 1.0, blue])
@@ -97,7 +97,7 @@ def unprocess(photo: NDArray[np.uint8], capture: Capture) -> Array:
     camera = linear @ np.linalg.inv(capture.matrix).T
     brightness = camera.mean(axis=2, keepdims=True)
     highlight = (np.maximum(brightness - _HIGHLIGHT_START, 0) / (1 - _HIGHLIGHT_START)) ** 2
-    gains = capture.grey * capture.exposure
+    gains = capture.gray * capture.exposure
     return np.clip(camera * np.maximum(highlight + (1 - highlight) * gains, gains), 0, 1)
 
 

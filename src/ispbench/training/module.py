@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ispbench.checkpoints import ABOUT
 from ispbench.errors import UserError
-from ispbench.losses.terms import WeightedSum
+from ispbench.losses.weighted_sum import WeightedSum
 from ispbench.models.interface import ISPModel
+from ispbench.training.discriminator import DiscriminatorTraining
 from ispbench.training.schedules import advance
 
 
@@ -20,11 +22,12 @@ class ISPModule(pl.LightningModule):
 
     Args:
         model: The ISP.
-        loss: What it learns to lessen.
-        optimizer: Makes the optimizer of some parameters.
-        scheduler: Makes the learning-rate schedule of an optimizer, stepped once a training step; None for a constant
-            rate. A scheduler of ``torch`` or of ``timm``.
-        compile: Whether the network is compiled by ``torch.compile``.
+        loss: The training loss; None for a module that only renders.
+        optimizer: Makes the optimizer from the parameters to train.
+        scheduler: Makes the learning-rate schedule of an optimizer, advanced once per training step; None for a
+            constant rate. A scheduler of ``torch`` or of ``timm``.
+        compile: Whether to compile the network with ``torch.compile``.
+        about: The model's name and options, plain values, to be kept in its checkpoints.
 
     Attributes:
         skip_epoch: A callback sets it in ``on_train_batch_start`` to end the running epoch before its next batch.
@@ -39,6 +42,7 @@ class ISPModule(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         compile: bool = False,
+        about: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -46,11 +50,14 @@ class ISPModule(pl.LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
+        self._about = about
+        self._discriminators: dict[str, DiscriminatorTraining] = {}
+        self._discriminator_states: dict[str, Any] = {}
         if compile:
             self.model.net.compile()
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> int | None:
-        """Takes up the random state of a resumed training; ends the epoch if a callback asked for it."""
+        """Restores the random state of a resumed training; ends the epoch if a callback asked for that."""
         if self._random_state is not None:
             _set_random_state(self._random_state)
             self._random_state = None
@@ -58,9 +65,14 @@ class ISPModule(pl.LightningModule):
         return -1 if skip else None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch. With an adversarial term, its discriminator first takes a step on the same batch."""
         assert self.loss is not None
-        values = self.loss(self.model.forward_scales(batch["raw"]), batch["target"])
+        outputs = self.model.forward_scales(batch["raw"])
+        for name, discriminator in self._discriminators.items():
+            if name in self.loss.weights:
+                step_loss = discriminator.step(outputs[0].detach(), self.loss.fit(batch["target"], outputs[0]))
+                self.log(f"train/{name}_discriminator", step_loss)
+        values = self.loss(outputs, batch["target"])
         if not torch.isfinite(values["loss"]):
             raise UserError(
                 f"The training loss became {values['loss'].item()} at step {self.global_step}; lower optimizer.lr or "
@@ -72,41 +84,45 @@ class ISPModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Renders; the callbacks score."""
-        return self._render(batch)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Renders; the callbacks score."""
+        """Renders a batch; callbacks score the images."""
         return self._render(batch)
 
     def _render(self, batch: dict[str, Any]) -> Tensor:
-        """The image at the target's size: a coarse level of a pyramid network is upsampled, all else has that size."""
+        """The image at the target's size. Only a coarse level of a pyramid network has to be upsampled."""
         image, size = self.model(batch["raw"]), batch["target"].shape[-2:]
         return image if image.shape[-2:] == size else F.interpolate(image, size, mode="bilinear", align_corners=False)
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and schedule."""
+        """The optimizer and schedule of the network; those of a discriminator stay with it."""
         assert self._optimizer is not None
+        learners: dict[str, Any] = dict(self.loss.learners) if self.loss is not None else {}
+        self._discriminators = {name: DiscriminatorTraining(term) for name, term in learners.items()}
+        for name in self._discriminators.keys() & self._discriminator_states.keys():
+            self._discriminators[name].load_state_dict(self._discriminator_states[name])
         optimizer = self._optimizer([value for value in self.model.parameters() if value.requires_grad])
         if self._scheduler is None:
             return optimizer
         return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the random state."""
+        """Adds the random state, the optimizers of discriminators, and which model this is."""
         checkpoint["random_state"] = _get_random_state()
+        checkpoint["discriminators"] = {name: one.state_dict() for name, one in self._discriminators.items()}
+        if self._about is not None:
+            checkpoint[ABOUT] = self._about
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the random state for the next step."""
+        """Keeps the random state for the next step, and what discriminators need until their optimizers exist."""
         self._random_state = checkpoint.get("random_state")
+        self._discriminator_states = checkpoint.get("discriminators", {})
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Steps a schedule of torch or of timm."""
+        """Advances a schedule of torch or of timm."""
         advance(scheduler, self.global_step)
 
 
 def _get_random_state() -> dict[str, Any]:
-    """Of the generators that layers and losses draw from; the data draws from numbers of its own."""
+    """The state of the generators that layers and losses draw from; the data has its own."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"python": random.getstate(), "torch": torch.get_rng_state(), "cuda": cuda}
 

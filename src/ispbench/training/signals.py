@@ -11,7 +11,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def polite_termination() -> Iterator[None]:
+def sigterm_as_exception() -> Iterator[None]:
     """Within, SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
     try:
         previous = signal.signal(signal.SIGTERM, _raise)

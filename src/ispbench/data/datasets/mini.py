@@ -1,7 +1,7 @@
-"""The embedded dataset: real photographs through a simulated sensor, made once without a network.
+"""The embedded dataset: real photographs through a simulated sensor, made once and without downloads.
 
-The photographs ship inside scikit-image and scikit-learn. Those of validation and test never occur in training, which
-adds procedural dead-leaves images coloured by its own photographs. Results on it are labelled as simulated sensor.
+The photographs ship with scikit-image and scikit-learn. Those of validation and test never occur in training, which
+also has procedural dead-leaves images in the colors of its own photographs. Results on it are labeled as simulated.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from rich.progress import track
 
 from ispbench.data.cache import build_once, cache_folder
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.errors import UserError
 from ispbench.raw.dead_leaves import dead_leaves
 from ispbench.raw.simulate import expose, sample_capture, unprocess
@@ -35,15 +35,15 @@ PHOTOS = {
     "test": ("sklearn:china.jpg", "skimage:coffee.png", "skimage:rocket.jpg"),
 }
 _PACKAGES = {"skimage": "skimage.data", "sklearn": "sklearn.datasets.images"}
-_VAL_CAPTURES = 4  # the one validation photograph is captured several times, under different lights
+_VAL_CAPTURES = 4  # how often the one validation photograph is captured, each time under another light
 _LEAVES_SHARE = 0.5
 
 
-class ArraySource:
-    """A split that lies in two memory-mapped arrays.
+class ArraySource(PairSource):
+    """A split in two memory-mapped arrays.
 
     Args:
-        folder: Holds ``<split>-raw.npy``, ``<split>-target.npy`` and ``index.json``.
+        folder: It holds ``<split>-raw.npy``, ``<split>-target.npy`` and ``index.json``.
         split: train, val or test.
     """
 
@@ -54,9 +54,6 @@ class ArraySource:
         self._raw = np.load(folder / f"{split}-raw.npy", mmap_mode="r")
         self._target = np.load(folder / f"{split}-target.npy", mmap_mode="r")
 
-    def __len__(self) -> int:
-        return len(self._raw)
-
     def read(self, index: int) -> Pair:
         """The mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
         return self._raw[index], self._target[index]
@@ -66,11 +63,14 @@ class MiniData(PairedDataModule):
     """Simulated pairs of the embedded photographs.
 
     Args:
-        num_train: Training tiles, half of them photographs, half dead leaves.
-        tile: Their side in pixels, even.
-        data_seed: Of the simulation; another seed is another dataset, with another fingerprint.
-        cache: Folder to keep the arrays in; null for the user's cache folder.
+        num_train: The number of training tiles, half of them photographs, half dead leaves.
+        tile: Side of the tiles in pixels, even.
+        data_seed: Seed of the simulation; another seed gives another dataset, with another fingerprint.
+        cache: Folder for the arrays; None for the user's cache folder.
         **options: See `PairedDataModule`.
+
+    Raises:
+        UserError: for a tile or number out of range.
     """
 
     in_memory = True
@@ -87,7 +87,7 @@ class MiniData(PairedDataModule):
         self.cache = cache
 
     def prepare_data(self) -> None:
-        """Simulates the dataset unless the cache holds it."""
+        """Simulates the dataset unless it is in the cache."""
         self._folder()
 
     def open(self, split: str) -> ArraySource:
@@ -154,10 +154,10 @@ def read_photo(name: str) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _shrink(photo: NDArray[np.uint8], scale: float, least: int) -> NDArray[np.uint8]:
-    """Downsamples by area, not below `least` pixels a side."""
-    scale = min(1.0, max(scale, least / min(photo.shape[:2])))
-    height, width = (max(round(side * scale), least) for side in photo.shape[:2])
+def _shrink(photo: NDArray[np.uint8], scale: float, minimum: int) -> NDArray[np.uint8]:
+    """Downsamples by area, but no side below `minimum` pixels."""
+    scale = min(1.0, max(scale, minimum / min(photo.shape[:2])))
+    height, width = (max(round(side * scale), minimum) for side in photo.shape[:2])
     return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 

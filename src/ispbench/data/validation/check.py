@@ -1,10 +1,8 @@
-"""``ispbench data check``: every pair present and readable, levels and CFA plausible, nothing mixed up.
+"""Whether a dataset is sound: all pairs present and readable, levels and CFA plausible, no files mixed up.
 
-Each finding counts what is wrong, names the first offenders, and says what to do.
+Each finding says how many files it concerns, names the first ones, and says what to do.
 """
 
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -12,15 +10,13 @@ import numpy as np
 from rich.progress import Progress
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.datasets.file_source import FolderSource
-from ispbench.data.datasets.layout import Offence
-from ispbench.data.image_files import stored_bits
+from ispbench.data.datasets.layout import Issue
 from ispbench.data.pairs import PairSource
-from ispbench.data.parallel import read_pairs
-from ispbench.data.validation.diagnose import MATCHED, Evidence, Finding, judge
+from ispbench.data.parallel import read_pairs, spread
+from ispbench.data.validation.diagnose import MATCHED, Finding, Statistics, diagnose
 from ispbench.data.validation.plausibility import (
     correlation,
-    grey_world,
+    gray_world,
     phase_agreements,
     raw_luminance,
     rendering_psnr,
@@ -28,10 +24,9 @@ from ispbench.data.validation.plausibility import (
 )
 from ispbench.errors import UserError
 
-_SHOWN = 5  # offenders named of each kind
-_RENDERED = 64  # pairs of each split that are rendered
-_MARGIN = 0.02  # of white: noise around black
-_KEPT = 500  # suspicious pairs compared with each other
+_RENDERED = 64  # pairs to render per split
+_MARGIN = 0.02  # noise around black, as a fraction of the white level
+_KEPT = 500  # suspicious pairs to compare with each other
 
 
 def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
@@ -39,51 +34,44 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
 
     Args:
         data: The dataset.
-        limit: Pairs to read of each split, evenly spread; None for all.
+        limit: How many pairs to read of each split, evenly spread; None for all.
 
     Raises:
         UserError: if there is nothing to check.
     """
-    sources, offences = data.survey()
+    sources, issues = data.survey()
     counts = ", ".join(f"{len(source):,} {split}" for split, source in sources.items())
-    findings = [Finding("ok" if not offences else "warning", f"pairs found: {counts}")]
-    findings += [_of_kind(offences, kind, data) for kind in dict.fromkeys(item.kind for item in offences)]
+    findings = [Finding("ok" if not issues else "warning", f"pairs found: {counts}")]
+    findings += [_of_kind(issues, kind, data) for kind in dict.fromkeys(item.kind for item in issues)]
     findings += [
         Finding("ERROR", f"the {split} split has no pairs", remedy="restore its files")
         for split, source in sources.items()
         if not len(source)
     ]
-    evidence, unreadable = Evidence(), list[str]()
+    statistics, unreadable = Statistics(), list[str]()
     chosen = {split: spread(len(source), limit) for split, source in sources.items()}
     with Progress() as bar:
         task = bar.add_task("Reading", total=sum(map(len, chosen.values())))
         for split, source in sources.items():
-            unreadable += _measure(split, source, chosen[split], data, evidence, lambda: bar.advance(task))
+            unreadable += _measure(split, source, chosen[split], data, statistics, lambda: bar.advance(task))
     if unreadable:
         text = f"{len(unreadable):,} pairs cannot be used"
         findings.append(Finding("ERROR", text, unreadable, "restore each file as its line says"))
-    if evidence.pairs:
+    if statistics.pairs:
         for source in sources.values():
-            _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, evidence)
-        findings += judge(evidence, data.black_level, data.white_level, getattr(data, "cfa", "RGGB"))
+            _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, statistics)
+        findings += diagnose(statistics, data.black_level, data.white_level, data.cfa)
     return findings
 
 
-def spread(length: int, count: int | None) -> list[int]:
-    """At most `count` indices, evenly spread over `length`."""
-    if count is None or count >= length:
-        return list(range(length))
-    return np.linspace(0, length - 1, count).astype(int).tolist()
-
-
-def _of_kind(offences: Sequence[Offence], kind: str, data: PairedDataModule) -> Finding:
-    same = [offence for offence in offences if offence.kind == kind]
-    accepted = same[0].tolerable and getattr(data, "allow_partial", False)
-    text = f"{sum(offence.count for offence in same):,} x {kind}"
+def _of_kind(issues: Sequence[Issue], kind: str, data: PairedDataModule) -> Finding:
+    same = [issue for issue in issues if issue.kind == kind]
+    accepted = same[0].tolerable and data.allow_partial
+    text = f"{sum(issue.count for issue in same):,} x {kind}"
     return Finding(
         "warning" if accepted else "ERROR",
         text + (" (data.allow_partial=true)" if accepted else ""),
-        [offence.place for offence in same],
+        [issue.place for issue in same],
         "" if accepted else same[0].remedy,
     )
 
@@ -93,10 +81,10 @@ def _measure(
     source: PairSource,
     indices: Sequence[int],
     data: PairedDataModule,
-    evidence: Evidence,
+    statistics: Statistics,
     advance: Callable[[], None],
 ) -> list[str]:
-    """Adds the measurements of some pairs to the evidence; returns why others cannot be read."""
+    """Adds some pairs to the statistics; returns the reasons why others cannot be read."""
     unreadable = []
     black, white = data.black_level, data.white_level
     for index, pair in read_pairs(source, indices):
@@ -106,51 +94,30 @@ def _measure(
             continue
         mosaic, target = pair
         name = f"{split}:{source.names[index]}"
-        evidence.largest = max(evidence.largest, int(mosaic.max()))
-        evidence.darkest = min(evidence.darkest, float(np.quantile(mosaic, 0.001)))
+        statistics.largest = max(statistics.largest, int(mosaic.max()))
+        statistics.darkest = min(statistics.darkest, float(np.quantile(mosaic, 0.001)))
         below = float(np.mean(mosaic < black - _MARGIN * white))
-        evidence.below_black += (below - evidence.below_black) / (evidence.pairs + 1)
-        evidence.pairs += 1
-        if isinstance(source, FolderSource):
-            evidence.eight_bit = (evidence.eight_bit or 0) + (stored_bits(source.paths(index)[0]) == 8)
+        statistics.below_black += (below - statistics.below_black) / (statistics.pairs + 1)
+        statistics.pairs += 1
+        if (bits := source.stored_bits(index)) is not None:
+            statistics.eight_bit = (statistics.eight_bit or 0) + (bits == 8)
         maps = raw_luminance(mosaic, black, white), target_luminance(target)
-        evidence.matches[name] = correlation(*maps)
-        if evidence.matches[name] < MATCHED and len(evidence.suspicious) < _KEPT:
-            evidence.suspicious[name] = maps
+        statistics.matches[name] = correlation(*maps)
+        if statistics.matches[name] < MATCHED and len(statistics.suspicious) < _KEPT:
+            statistics.suspicious[name] = maps
     return unreadable
 
 
-def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, evidence: Evidence) -> None:
-    """Adds the renderings of some pairs to the evidence."""
+def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, statistics: Statistics) -> None:
+    """Adds gray-world renderings of some pairs to the statistics."""
     black, white = data.black_level, data.white_level
-    collected = defaultdict(list, evidence.phases)
+    collected = defaultdict(list, statistics.phases)
     for _, pair in read_pairs(source, indices):
         if isinstance(pair, UserError):
             continue
         mosaic, target = pair
-        evidence.psnr.append(rendering_psnr(grey_world(mosaic, black, white), target))
-        evidence.psnr_from_darkest.append(rendering_psnr(grey_world(mosaic, evidence.darkest, white), target))
+        statistics.psnr.append(rendering_psnr(gray_world(mosaic, black, white), target))
+        statistics.psnr_from_darkest.append(rendering_psnr(gray_world(mosaic, statistics.darkest, white), target))
         for phase, agreement in phase_agreements(mosaic, target, black, white).items():
             collected[phase].append(agreement)
-    evidence.phases = dict(collected)
-
-
-def run(data: PairedDataModule, options: argparse.Namespace) -> None:
-    """``ispbench data check``: prints the report.
-
-    Raises:
-        UserError: if there are errors.
-    """
-    findings = check(data, options.limit)
-    for finding in findings:
-        print(f"{finding.level:<8} {finding.text}")
-        for place in finding.first[:_SHOWN]:
-            print(f"{'':<8}   {place}")
-        if len(finding.first) > _SHOWN:
-            print(f"{'':<8}   and {len(finding.first) - _SHOWN:,} more")
-        if finding.remedy and finding.level != "ok":
-            print(f"{'':<8} > {finding.remedy}")
-    sys.stdout.flush()
-    errors = [finding for finding in findings if finding.level == "ERROR"]
-    if errors:
-        raise UserError(f"The check found {len(errors)} kinds of errors; the report above says what to do about each.")
+    statistics.phases = dict(collected)

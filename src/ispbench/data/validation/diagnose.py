@@ -1,8 +1,8 @@
-"""What the measurements of many pairs say about a dataset: levels, CFA phase, pairs that were mixed up.
+"""Diagnoses a dataset from statistics of its pairs: wrong levels, a wrong CFA phase, pairs that were mixed up.
 
-The thresholds were set on simulated captures and on real pairs of a high-speed camera and a DSLR: matched pairs
-correlate above 0.95; renderings of the right CFA phase agree with the target's colours above 0.4, those of a wrong one
-below 0; grey-world renderings reach 22 dB in the median.
+The thresholds come from simulated captures and from real pairs of a high-speed camera and a DSLR. There, matched pairs
+correlate above 0.95; renderings with the right CFA phase agree with the target's colors above 0.4, those with a wrong
+one below 0; gray-world renderings reach a median of 22 dB.
 """
 
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from ispbench.data.datasets.file_source import bit_depth
 from ispbench.data.validation.plausibility import Array, correlation
 from ispbench.raw.bayer import PHASE_OFFSETS
 
-MATCHED = 0.5  # correlation of luminance below which a pair is suspicious
-_SWAPPED = 0.8  # correlation with another suspicious pair's target that proves an exchange
-_SUSPICIOUS_SHARE = 0.01  # more suspicious pairs than that are an error
-_FLOOR_DB = 15.0  # of the median grey-world rendering
-_PHASE_MARGIN = 0.2  # by which another CFA phase must agree better
-_BELOW_BLACK = 0.05  # share of values below black that is too much
-_ABOVE_BLACK = 0.03  # distance of the darkest value from black, relative to white, that is too much
-_GAIN_DB = 1.0  # by which the darkest value as black level must improve the rendering
-_FEW = 8  # fewer files do not tell the darkest value
-_ENOUGH = 16  # fewer files do not tell the bit depth
-_CONVERTED = 0.9  # a larger share of 8-bit files is no chance
+MATCHED = 0.5  # a pair with a lower luminance correlation is suspicious
+_SWAPPED = 0.8  # a higher correlation with another suspicious pair's target proves that files were swapped
+_SUSPICIOUS_SHARE = 0.01  # a larger fraction of suspicious pairs is an error
+_FLOOR_DB = 15.0  # median PSNR that gray-world renderings must reach
+_PHASE_MARGIN = 0.2  # by how much another CFA phase must agree better
+_BELOW_BLACK = 0.05  # a larger fraction of values below black is an error
+_ABOVE_BLACK = 0.03  # a larger distance of the darkest value from black, relative to white, is suspicious
+_GAIN_DB = 1.0  # by how much the darkest value as black level must improve the rendering
+_FEW = 8  # fewer files do not determine the darkest value
+_ENOUGH = 16  # fewer files do not determine the bit depth
+_CONVERTED = 0.9  # a larger fraction of 8-bit files cannot be chance
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Finding:
     Attributes:
         level: ok, warning or ERROR.
         text: What was found.
-        first: The first offenders.
-        remedy: What to do.
+        first: The files concerned.
+        remedy: What to do about it.
     """
 
     level: str
@@ -44,20 +44,20 @@ class Finding:
 
 
 @dataclass
-class Evidence:
-    """The measurements of the pairs of a dataset.
+class Statistics:
+    """Statistics of the pairs of a dataset.
 
     Attributes:
-        pairs: How many were read.
+        pairs: How many pairs were read.
         largest: The largest RAW value of all, in DN.
-        darkest: The smallest of the RAW values that a thousandth of a pair lies below, in DN.
-        below_black: Share of all values that lie clearly below black.
-        eight_bit: How many RAW files store 8 bits; None if there are no files.
-        matches: Name to the correlation of its two luminances; NaN if flat.
-        suspicious: Name to the luminances of RAW and target of the pairs that do not match.
-        psnr: Of grey-world renderings of some pairs, in dB.
-        psnr_from_darkest: The same with the darkest value as black level.
-        phases: CFA phase to the colour agreement of the renderings of some pairs.
+        darkest: The minimum over pairs of the 0.1% quantile of the RAW values, in DN.
+        below_black: The fraction of values clearly below black.
+        eight_bit: How many RAW files store 8 bits; None if pairs are not stored as files.
+        matches: Pair name to the luminance correlation of RAW and target; NaN if one of them is flat.
+        suspicious: Pair name to the luminances of RAW and target, for pairs that do not match.
+        psnr: PSNR of gray-world renderings of some pairs, in dB.
+        psnr_from_darkest: The same, with the darkest value as black level.
+        phases: CFA phase to the color agreement of renderings of some pairs.
     """
 
     pairs: int = 0
@@ -72,84 +72,84 @@ class Evidence:
     phases: dict[str, list[float]] = field(default_factory=dict)
 
 
-def judge(evidence: Evidence, black: float, white: float, cfa: str) -> list[Finding]:
-    """All findings about a dataset with these levels in DN and this declared CFA phase."""
+def diagnose(statistics: Statistics, black: float, white: float, cfa: str) -> list[Finding]:
+    """All findings about a dataset with these declared levels, in DN, and CFA phase."""
     return [
-        *_depth(evidence, black, white),
-        *_black(evidence, black, white),
-        *_colour(evidence, cfa),
-        *_matching(evidence),
+        *_depth(statistics, black, white),
+        *_black(statistics, black, white),
+        *_color(statistics, cfa),
+        *_matching(statistics),
     ]
 
 
-def _depth(evidence: Evidence, black: float, white: float) -> list[Finding]:
+def _depth(statistics: Statistics, black: float, white: float) -> list[Finding]:
     bits = bit_depth(white)
     findings = []
-    if evidence.pairs >= _ENOUGH and evidence.largest < 2 ** (bits - 2):
-        fitting = 2 ** bit_depth(evidence.largest) - 1
+    if statistics.pairs >= _ENOUGH and statistics.largest < 2 ** (bits - 2):
+        fitting = 2 ** bit_depth(statistics.largest) - 1
         findings.append(
             Finding(
                 "ERROR",
-                f"no RAW value exceeds {evidence.largest}: not the {bits} bits of data.white_level={white:g}",
+                f"no RAW value exceeds {statistics.largest}: not the {bits} bits of data.white_level={white:g}",
                 remedy=f"set data.white_level={fitting} data.black_level={round(black * fitting / white)}",
             )
         )
     else:
-        findings.append(Finding("ok", f"largest RAW value {evidence.largest}, white level {white:g} ({bits} bits)"))
-    if evidence.eight_bit is None or bits <= 8:
+        findings.append(Finding("ok", f"largest RAW value {statistics.largest}, white level {white:g} ({bits} bits)"))
+    if statistics.eight_bit is None or bits <= 8:
         return findings
-    if evidence.pairs >= _ENOUGH and evidence.eight_bit > _CONVERTED * evidence.pairs:
+    if statistics.pairs >= _ENOUGH and statistics.eight_bit > _CONVERTED * statistics.pairs:
         findings.append(
             Finding(
                 "ERROR",
-                f"{evidence.eight_bit:,} of {evidence.pairs:,} RAW files store 8 bits of a {bits}-bit sensor",
+                f"{statistics.eight_bit:,} of {statistics.pairs:,} RAW files store 8 bits of a {bits}-bit sensor",
                 remedy="they were converted and have lost bits; unpack the original archive",
             )
         )
-    elif evidence.eight_bit:
-        text = f"{evidence.eight_bit:,} of {evidence.pairs:,} RAW files store 8 bits; read on the {bits}-bit scale"
+    elif statistics.eight_bit:
+        text = f"{statistics.eight_bit:,} of {statistics.pairs:,} RAW files store 8 bits; read on the {bits}-bit scale"
         findings.append(Finding("ok", text))
     return findings
 
 
-def _black(evidence: Evidence, black: float, white: float) -> list[Finding]:
-    if evidence.below_black > _BELOW_BLACK:
-        text = f"{evidence.below_black:.0%} of the RAW values lie below data.black_level={black:g}"
-        return [Finding("ERROR", text, remedy=f"lower it; the darkest values are near {evidence.darkest:.0f}")]
-    far = evidence.darkest - black > _ABOVE_BLACK * white
-    if far and evidence.pairs >= _FEW and _median(evidence.psnr_from_darkest) > _median(evidence.psnr) + _GAIN_DB:
-        text = f"no RAW value of {evidence.pairs:,} pairs comes near data.black_level={black:g}"
-        remedy = f"set data.black_level to the sensor's, at most {evidence.darkest:.0f}"
+def _black(statistics: Statistics, black: float, white: float) -> list[Finding]:
+    if statistics.below_black > _BELOW_BLACK:
+        text = f"{statistics.below_black:.0%} of the RAW values lie below data.black_level={black:g}"
+        return [Finding("ERROR", text, remedy=f"lower it; the darkest values are near {statistics.darkest:.0f}")]
+    far = statistics.darkest - black > _ABOVE_BLACK * white
+    if far and statistics.pairs >= _FEW and _median(statistics.psnr_from_darkest) > _median(statistics.psnr) + _GAIN_DB:
+        text = f"no RAW value of {statistics.pairs:,} pairs comes near data.black_level={black:g}"
+        remedy = f"set data.black_level to the sensor's, at most {statistics.darkest:.0f}"
         return [Finding("ERROR", text, remedy=remedy)]
-    return [Finding("ok", f"darkest RAW values near {evidence.darkest:.0f}, black level {black:g}")]
+    return [Finding("ok", f"darkest RAW values near {statistics.darkest:.0f}, black level {black:g}")]
 
 
-def _colour(evidence: Evidence, cfa: str) -> list[Finding]:
+def _color(statistics: Statistics, cfa: str) -> list[Finding]:
     findings = []
-    reached = _median(evidence.psnr)
-    agreement = {phase: _median(values) for phase, values in evidence.phases.items()}
+    reached = _median(statistics.psnr)
+    agreement = {phase: _median(values) for phase, values in statistics.phases.items()}
     best = max(agreement, key=lambda phase: np.nan_to_num(agreement[phase], nan=-1.0), default="RGGB")
     if np.isnan(agreement.get("RGGB", np.nan)):
-        findings.append(Finding("warning", "the targets have no colours that could tell the CFA phase"))
+        findings.append(Finding("warning", "the targets have no colors that could tell the CFA phase"))
     elif agreement[best] > agreement["RGGB"] + _PHASE_MARGIN:
-        text = f"the colours of the targets fit another CFA phase ({agreement[best]:.2f}) than {cfa} "
+        text = f"the colors of the targets fit another CFA phase ({agreement[best]:.2f}) than {cfa} "
         text += f"({agreement['RGGB']:.2f})"
         findings.append(Finding("ERROR", text, remedy=f"set data.cfa={_shifted(cfa, best)}"))
     else:
-        findings.append(Finding("ok", f"CFA phase {cfa}: colours agree with the targets ({agreement['RGGB']:.2f})"))
+        findings.append(Finding("ok", f"CFA phase {cfa}: colors agree with the targets ({agreement['RGGB']:.2f})"))
     if reached < _FLOOR_DB:
-        text = f"grey-world renderings reach {reached:.1f} dB in the median, below the floor of {_FLOOR_DB:g} dB"
+        text = f"gray-world renderings reach {reached:.1f} dB in the median, below the floor of {_FLOOR_DB:g} dB"
         remedy = "compare data.black_level, data.white_level and data.cfa with the camera's; look at ispbench data show"
         findings.append(Finding("ERROR", text, remedy=remedy))
     elif not np.isnan(reached):
-        text = f"grey-world renderings reach {reached:.1f} dB in the median (floor {_FLOOR_DB:g} dB)"
+        text = f"gray-world renderings reach {reached:.1f} dB in the median (floor {_FLOOR_DB:g} dB)"
         findings.append(Finding("ok", text))
     return findings
 
 
-def _matching(evidence: Evidence) -> list[Finding]:
-    judged = {name: value for name, value in evidence.matches.items() if not np.isnan(value)}
-    exchanged = _exchanged(evidence)
+def _matching(statistics: Statistics) -> list[Finding]:
+    compared = {name: value for name, value in statistics.matches.items() if not np.isnan(value)}
+    exchanged = _exchanged(statistics)
     findings = []
     if exchanged:
         findings.append(
@@ -160,28 +160,29 @@ def _matching(evidence: Evidence) -> list[Finding]:
                 "unpack the archive again, or put the files back under their names",
             )
         )
-    odd = sorted((value, name) for name, value in judged.items() if value < MATCHED and name not in exchanged)
+    odd = sorted((value, name) for name, value in compared.items() if value < MATCHED and name not in exchanged)
     if odd:
-        many = len(odd) > _SUSPICIOUS_SHARE * len(judged)
+        many = len(odd) > _SUSPICIOUS_SHARE * len(compared)
         findings.append(
             Finding(
                 "ERROR" if many else "warning",
-                f"{len(odd):,} of {len(judged):,} pairs hardly look alike (luminance correlation below {MATCHED:g})",
+                f"{len(odd):,} of {len(compared):,} pairs hardly look alike (luminance correlation below {MATCHED:g})",
                 [f"{name} ({value:.2f})" for value, name in odd],
                 "look at them with ispbench data show data.pack=never --names NAME,NAME; restore files of other scenes",
             )
         )
-    if not findings and judged:
-        text = f"{len(judged):,} pairs match (luminance correlation {_median(list(judged.values())):.2f} in the median)"
+    if not findings and compared:
+        middle = _median(list(compared.values()))
+        text = f"{len(compared):,} pairs match (luminance correlation {middle:.2f} in the median)"
         findings.append(Finding("ok", text))
     return findings
 
 
-def _exchanged(evidence: Evidence) -> dict[str, str]:
-    """The suspicious pairs whose RAW fits the target of another suspicious pair."""
+def _exchanged(statistics: Statistics) -> dict[str, str]:
+    """Suspicious pairs whose RAW fits the target of another suspicious pair: name to that pair's name."""
     result = {}
-    for name, (raw, _) in evidence.suspicious.items():
-        for other, (_, target) in evidence.suspicious.items():
+    for name, (raw, _) in statistics.suspicious.items():
+        for other, (_, target) in statistics.suspicious.items():
             if other != name and correlation(raw, target) > _SWAPPED:
                 result[name] = other
                 break
@@ -189,10 +190,10 @@ def _exchanged(evidence: Evidence) -> dict[str, str]:
 
 
 def _shifted(declared: str, relative: str) -> str:
-    """The phase that a mosaic has whose crop by the declared phase has the relative phase."""
+    """The true phase of a mosaic that still has phase `relative` after it was cropped for phase `declared`."""
     (top, left), (down, right) = PHASE_OFFSETS[declared], PHASE_OFFSETS[relative]
-    wanted = (top ^ down, left ^ right)
-    return next(phase for phase, offset in PHASE_OFFSETS.items() if offset == wanted)
+    total = (top ^ down, left ^ right)
+    return next(phase for phase, offset in PHASE_OFFSETS.items() if offset == total)
 
 
 def _median(values: list[float]) -> float:

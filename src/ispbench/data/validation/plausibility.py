@@ -1,8 +1,8 @@
-"""Whether a RAW mosaic and an sRGB image can be a pair, judged by small, blurred versions of both.
+"""Measures whether a RAW mosaic and an sRGB image can be a pair, on small, blurred versions of both.
 
-Pairs of two cameras differ in tone and colour and by some pixels, so that only coarse structure is compared: luminance
-decides whether both show one scene, colour contrasts decide which CFA phase the mosaic has, and a grey-world rendering
-(the classical pipeline without a colour matrix) must come near the target.
+The two images of a pair come from different cameras, with other tones and colors and some pixels apart, so that only
+coarse structure is compared. Luminance tells whether both show the same scene, color contrasts tell which CFA phase the
+mosaic has, and a gray-world rendering (the classical pipeline without a color matrix) must resemble the target.
 """
 
 import cv2
@@ -16,7 +16,7 @@ from ispbench.raw.levels import normalize_raw
 
 Array = NDArray[np.floating]
 
-GRID = 16  # cells a side of the maps that are compared
+GRID = 16  # cells per side of the maps that are compared
 _GAMMA = 1 / 2.2
 _FLAT = 0.02  # a map with a smaller standard deviation has no structure to compare
 
@@ -33,7 +33,7 @@ def target_luminance(target: NDArray[np.uint8]) -> Array:
 
 
 def coarse(image: NDArray) -> Array:
-    """An image averaged over the cells of the grid: (H, W, ...) to (GRID, GRID, ...)."""
+    """Averages an image over the cells of the grid, (H, W, ...) to (GRID, GRID, ...)."""
     return np.asarray(cv2.resize(image.astype(np.float32, copy=False), (GRID, GRID), interpolation=cv2.INTER_AREA))
 
 
@@ -44,8 +44,8 @@ def correlation(first: Array, second: Array) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
-def grey_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
-    """Renders an RGGB mosaic: bilinear demosaicing, grey-world white balance, gamma.
+def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
+    """Renders an RGGB mosaic: bilinear demosaicing, gray-world white balance, gamma.
 
     Args:
         mosaic: In DN, shape (H, W), even sides of at least 4.
@@ -62,14 +62,14 @@ def grey_world(mosaic: NDArray[np.uint16], black_level: float, white_level: floa
 
 
 def rendering_psnr(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """PSNR in dB of a rendering in [0, 1] against an sRGB image on the grid, after one gain for the exposure."""
+    """PSNR in dB, on the grid, of a rendering in [0, 1] and an sRGB image, with the exposure matched by one gain."""
     ours, theirs = coarse(rendering), coarse(target) / 255
     gain = float((ours * theirs).sum() / max((ours**2).sum(), 1e-9))
     return float(-10 * np.log10(max(float(np.mean((ours * gain - theirs) ** 2)), 1e-10)))
 
 
-def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """Correlation of the coarse colour contrasts R-G and B-G of two images; NaN if the target is grey."""
+def color_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
+    """Correlation of the coarse color contrasts R-G and B-G of two images; NaN if the target is gray."""
     ours, theirs = (_contrasts(coarse(image)) for image in (rendering, target / np.float32(255)))
     if theirs.std() < _FLAT or ours.std() < 1e-6:
         return float("nan")
@@ -79,12 +79,12 @@ def colour_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
 def phase_agreements(
     mosaic: NDArray[np.uint16], target: NDArray[np.uint8], black_level: float, white_level: float
 ) -> dict[str, float]:
-    """The colour agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
+    """The color agreement of the mosaic's rendering with the target, for each phase that its CFA might have."""
     result = {}
     for phase, (top, left) in PHASE_OFFSETS.items():
         cut = to_rggb(mosaic, phase)
         window = target[top : top + cut.shape[0], left : left + cut.shape[1]]
-        result[phase] = colour_agreement(grey_world(cut, black_level, white_level), window)
+        result[phase] = color_agreement(gray_world(cut, black_level, white_level), window)
     return result
 
 

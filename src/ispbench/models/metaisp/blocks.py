@@ -116,7 +116,7 @@ class SpatialCorrection(_CorrectionBlock):
 
 
 class PlainBlock(nn.Module):
-    """A block without correction, for ablations: normalise, convolve, widen, convolve back, residual.
+    """A block without correction, for ablations: normalize, convolve, widen, convolve back, residual.
 
     Args:
         channels: C.

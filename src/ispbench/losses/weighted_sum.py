@@ -1,0 +1,125 @@
+"""The weighted sum of loss terms that ``conf/loss/`` configures.
+
+Every term takes an image and its target, both sRGB of shape (N, 3, H, W); in training the image may leave [0, 1].
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from ispbench.errors import UserError
+
+
+class WeightedSum(nn.Module):
+    """A weighted sum of terms, at one scale or several.
+
+    Args:
+        weights: Term name to weight; a term of weight zero is not even built.
+        terms: Term name to its configuration, instantiated here.
+        side_weights: Weights of the same terms for each side output of a multi-scale network, in its order: one mapping
+            per side output. The target is resized to each; empty for the image alone.
+        resize: How the target is brought to the size of a smaller output: ``bilinear`` (antialiased) or ``nearest``.
+
+    Attributes:
+        terms: Name to each term that has a weight.
+        learners: Those of them that are trained along with the network, as an adversarial loss is.
+
+    Raises:
+        UserError: for an unknown term or resize, when no term has a weight, or when a side output has an adversarial
+            term.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        terms: Mapping[str, Any],
+        side_weights: Sequence[Mapping[str, float]] = (),
+        resize: str = "bilinear",
+    ) -> None:
+        super().__init__()
+        if resize not in _RESIZES:
+            raise UserError(f"loss.resize is {' or '.join(_RESIZES)}, not {resize!r}.")
+        self.scales = [_nonzero(scale) for scale in (weights, *side_weights)]
+        self.resize = _RESIZES[resize]
+        names = sorted({name for scale in self.scales for name in scale})
+        unknown = [name for name in names if name not in terms]
+        if unknown:
+            raise UserError(f"Unknown loss {', '.join(unknown)}; terms are {', '.join(terms)}.")
+        if not self.scales[0]:
+            raise UserError("The loss has no term: give one a weight, such as loss.weights.l1=1.")
+        built: dict[str, nn.Module] = {name: instantiate(terms[name]) for name in names}
+        # Terms that learn are saved with the run. The others go into a plain dictionary: pretrained networks inside a
+        # loss are neither trained, averaged nor saved with the model.
+        self.learners = nn.ModuleDict({name: term for name, term in built.items() if getattr(term, "learns", False)})
+        if misplaced := [name for scale in self.scales[1:] for name in scale if name in self.learners]:
+            raise UserError(f"loss.side_weights cannot weigh {misplaced[0]}: its discriminator sees the image alone.")
+        self.terms = {
+            name: term if name in self.learners else term.eval().requires_grad_(False) for name, term in built.items()
+        }
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the image's own terms, without those of weight zero."""
+        return self.scales[0]
+
+    def reweigh(self, weights: Mapping[str, float]) -> None:
+        """Replaces the weights of the image.
+
+        Raises:
+            UserError: for a term that was not built, or when no term has a weight.
+        """
+        scale = _nonzero(weights)
+        if not scale or not scale.keys() <= self.terms.keys():
+            raise UserError(f"Weights {dict(weights)} must be of the loss's own terms: {', '.join(self.terms)}.")
+        self.scales[0] = scale
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "WeightedSum":
+        for name, term in self.terms.items():
+            if name not in self.learners:
+                term._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def forward(self, outputs: Sequence[Tensor], target: Tensor) -> dict[str, Tensor]:
+        """Every term at every scale.
+
+        Args:
+            outputs: The image, shape (N, 3, H, W), then side outputs.
+            target: Shape (N, 3, H, W).
+
+        Returns:
+            ``loss``, the weighted sum, and each unweighted term: ``l1`` of the image, ``l1_1`` of the first side one.
+        """
+        if len(outputs) < len(self.scales):
+            raise UserError(
+                f"The loss weighs {len(self.scales) - 1} side outputs, but the model has {len(outputs) - 1}."
+            )
+        values: dict[str, Tensor] = {}
+        total = target.new_zeros(())
+        for number, (weights, output) in enumerate(zip(self.scales, outputs, strict=False)):
+            fitting = target
+            if any(not getattr(self.terms[name], "whole_target", False) for name in weights):
+                fitting = self.fit(target, output)
+            for name, weight in weights.items():
+                term = self.terms[name]
+                value = term(output, target if getattr(term, "whole_target", False) else fitting)
+                values[f"{name}_{number}" if number else name] = value.detach()
+                total = total + weight * value
+        return {"loss": total, **values}
+
+    def fit(self, target: Tensor, output: Tensor) -> Tensor:
+        """The target at the size of an output."""
+        size = output.shape[-2:]
+        return target if target.shape[-2:] == size else F.interpolate(target, size, **self.resize)
+
+
+_RESIZES: dict[str, dict[str, Any]] = {
+    "bilinear": {"mode": "bilinear", "align_corners": False, "antialias": True},
+    "nearest": {"mode": "nearest"},
+}
+
+
+def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(weight) for name, weight in weights.items() if weight}
