@@ -190,7 +190,7 @@ def test_the_command_line_aligns_scores_and_records(tmp_path):
 def test_the_command_line_complains_in_a_sentence(tmp_path):
     for arguments, sentence in (
         (["data=folder", "protocol=original-gt"], "no default"),
-        ([*write_dataset(tmp_path / "data"), "protocol=original-gt"], "leave protocol= out"),
+        ([*write_dataset(tmp_path / "data"), "protocol=original-gt"], "computes no targets ahead"),
         (["protocol/flow=dys"], "dis"),
         (["protocol.flow.preset=best"], "ultrafast, fast, medium"),
     ):
