@@ -1,24 +1,16 @@
 """The documentation says what is so: its commands are understood, its Python runs, its links lead somewhere."""
 
-import ast
-import re
 from importlib import import_module
 
-import cv2
-import numpy as np
-import pandas as pd
 import pytest
-from tools.metric_tables import column_table
 
 from ispbench.cli.discovery import find_verb
 from ispbench.cli.main import _names_verb
 from ispbench.cli.parsing import parse
 from ispbench.config import compose, compose_all
 from ispbench.errors import UserError
-from ispbench.results.leaderboard import columns
-from tests.conftest import REPOSITORY, TINY_RUN, ispbench
-from tests.data.trees import pairs
-from tests.docs import DOCS, PAGES, code_blocks, commands, save_files
+from tests.conftest import REPOSITORY
+from tests.docs import PAGES, commands, save_files
 
 
 def name(page):

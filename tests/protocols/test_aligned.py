@@ -145,7 +145,10 @@ def test_the_zeroed_variant_counts_black_pixels():
     assert torch.equal(zeroed.target, plain.target * plain.mask)
     share = plain.mask.mean().item()
     assert share < 0.99
-    masked, counted = psnr(output[None], plain.target, plain.mask), psnr(output[None] * zeroed.premultiplied_mask, zeroed.target)
+    masked, counted = (
+        psnr(output[None], plain.target, plain.mask),
+        psnr(output[None] * zeroed.premultiplied_mask, zeroed.target),
+    )
     assert counted.item() == pytest.approx(masked.item() - 10 * torch.tensor(share).log10().item(), abs=1e-3)
 
 
