@@ -1,7 +1,7 @@
 """RAW and sRGB pairs: where they come from, how a training patch is cut and turned."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,15 @@ class PairSource(Protocol):
 
     def read(self, index: int) -> Pair:
         """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
+        ...
+
+
+@runtime_checkable
+class SampleSource(Protocol):
+    """A source that makes every training sample anew."""
+
+    def sample(self, index: int, crop: int | None, rng: np.random.Generator) -> Pair:
+        """A crop of a pair; `rng` decides all that is random about it."""
         ...
 
 
@@ -81,10 +90,11 @@ class PairDataset(Dataset):
             UnreadablePairError: naming the file.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
+        rng = np.random.default_rng((self.seed, draw))
         skipped: list[str] = []
         while True:
             try:
-                mosaic, target = self.source.read(index)
+                mosaic, target = self._read(index, rng)
                 break
             except UserError as error:
                 skipped.append(str(error))
@@ -95,9 +105,6 @@ class PairDataset(Dataset):
                         f"{len(skipped)} pairs in a row cannot be read; run ispbench data check. The last: {error}"
                     ) from error
                 index = (index + 1) % len(self)
-        rng = np.random.default_rng((self.seed, draw))
-        if self.crop is not None:
-            mosaic, target = random_crop(mosaic, target, self.crop, rng)
         if self.augment:
             mosaic, target = random_flip(mosaic, target, rng)
         sample = {
@@ -107,6 +114,13 @@ class PairDataset(Dataset):
             "name": self.source.names[index],
         }
         return sample | {"skipped": "\n".join(skipped)} if self.skip else sample
+
+    def _read(self, index: int, rng: np.random.Generator) -> Pair:
+        """A pair, cropped; a source that draws its samples crops first, so that it need not make a whole image."""
+        if isinstance(self.source, SampleSource) and self.crop is not None:
+            return self.source.sample(index, self.crop, rng)
+        mosaic, target = self.source.read(index)
+        return (mosaic, target) if self.crop is None else random_crop(mosaic, target, self.crop, rng)
 
 
 def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
