@@ -17,25 +17,26 @@ import torch
 from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.metrics.quality import psnr, ssim
 from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.alignment_figure import draw
 from ispbench.protocols.flow import DIS
 from ispbench.protocols.mapping import FittedGCM
-from ispbench.raw.simulate import expose, sample_capture, unprocess
+from ispbench.raw.captures import CaptureRange
+from ispbench.raw.simulate import expose, unprocess
 
 SIZE, WHITE = 384, 1023
 AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
-class Displaced:
+class Displaced(PairSource):
     """One photograph with targets displaced by up to each of the amplitudes, in pixels."""
 
     def __init__(self) -> None:
         photo = skimage.data.coffee()[:SIZE, 100 : 100 + SIZE]
         rng = np.random.default_rng(1)
-        capture = sample_capture(rng)
+        capture = CaptureRange().draw(rng)
         self.photo = photo
         self.mosaic = expose(unprocess(photo, capture), capture, rng, 0, WHITE)
         self.names = [f"{amplitude:g}px" for amplitude in AMPLITUDES]
@@ -54,7 +55,7 @@ class DisplacedData(PairedDataModule):
 
     def __init__(self) -> None:
         options: dict[str, Any] = {"crop": None, "augment": False, "batch_size": 1, "eval_batch_size": 1}
-        options |= {"num_workers": 0, "max_steps": 1, "val_every": 1, "seed": 0, "pack": "never", "simulated": True}
+        options |= {"pack": "never", "simulated": True}
         super().__init__(version="displaced", black_level=0, white_level=WHITE, **options)
 
     def open(self, split: str) -> Displaced:

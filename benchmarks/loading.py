@@ -33,7 +33,8 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.datasets.mini import read_photo
 from ispbench.data.pairs import PairDataset
-from ispbench.raw.simulate import expose, sample_capture, unprocess
+from ispbench.raw.captures import CaptureRange
+from ispbench.raw.simulate import expose, unprocess
 
 BATCH = 16
 DISTINCT = 32  # scenes; more pairs are copies of them
@@ -57,7 +58,7 @@ def write_tree(root: Path, count: int, size: int) -> None:
             photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
             top, left = (int(rng.integers(side - size)) for side in photo.shape[:2])
             patch = np.ascontiguousarray(photo[top : top + size, left : left + size])
-            capture = sample_capture(rng)
+            capture = CaptureRange().draw(rng)
             mosaic = expose(unprocess(patch, capture), capture, rng, 63, 1020)
             cv2.imwrite(str(raw / f"{number}.png"), mosaic)
             cv2.imwrite(str(target / f"{number}.jpg"), patch[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -79,10 +80,6 @@ def datamodule(root: Path, cache: Path, pack: str, size: int) -> PairedDataModul
         augment=False,
         batch_size=BATCH,
         eval_batch_size=BATCH,
-        num_workers=0,
-        max_steps=1,
-        val_every=1,
-        seed=0,
         pack=pack,
         cache=str(cache),
     )
@@ -137,7 +134,7 @@ def speed(folder: Path, count: int, seconds: float) -> None:
         rows[f"{name}, as stored"] = DataLoader(whole, BATCH), lambda batch: batch
         rows[f"{name}, scaled on this CPU"] = (
             DataLoader(whole, BATCH),
-            lambda b, d=data: d.on_after_batch_transfer(b, 0),
+            lambda b, d=data: d.to_canonical(b),
         )
         rows[f"{name}, turned 256x256 patches"] = DataLoader(patches, BATCH), lambda batch: batch
     plain = rate(DataLoader(Plain(folder / "zrr", count), BATCH), lambda batch: batch, seconds)

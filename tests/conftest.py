@@ -10,8 +10,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
 # A run of seconds: small photographs, a narrow network, two steps.
-TINY_DATA = ["data=mini", "data.num_train=8", "data.leaves=2", "data.megapixels=0.004", "data.crop=32"]
-TINY_DATA += ["data.batch_size=2", "data.val_every=2"]
+TINY_DATA = [
+    "data=mini",
+    "data.num_train=8",
+    "data.leaves=2",
+    "data.megapixels=0.004",
+    "data.crop=32",
+    "data.batch_size=2",
+    "trainer.val_check_interval=2",
+]
 TINY_RUN = [*TINY_DATA, "trainer=cpu", "trainer.max_steps=2", "logger=csv", "metrics.latency.repetitions=3"]
 TINY_RUN += ["metrics.latency.height=32", "metrics.latency.width=32"]
 TINY_METAISP = ["model=metaisp", "model.width=8", "model.basis_dim=8", "model.num_bases=2"]

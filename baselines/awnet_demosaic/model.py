@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ispbench.baselines.awnet_raw.blocks import PyramidPooling, conv1, conv3, inverse_grouped_haar
 from ispbench.baselines.awnet_raw.body import PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import keep_black
+from ispbench.raw.levels import add_black_level
 
 # The DN that the authors' 8-bit image shows as 255, as a fraction of the white level: 3 * 255 of 4 * 255.
 _SATURATION = 0.75
@@ -35,7 +35,7 @@ def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantis
     Returns:
         R, G, B, shape (N, 3, 2h, 2w), as DN / (3/4 white level): in [0, 1] if quantized, else up to 4/3.
     """
-    dn = keep_black(raw, black_level, white_level) * white_level
+    dn = add_black_level(raw, black_level, white_level) * white_level
     if quantise:
         dn = dn.round()
     dn = F.interpolate(dn, scale_factor=2, mode="bilinear", align_corners=False)
@@ -98,8 +98,6 @@ class AWNetDemosaic(ISPModel):
         depths: Dense blocks of the five levels, finest first.
         quantise: Whether the input is rounded and clipped as the authors' 8-bit files are. The RAW gets no
             gradient then.
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width or depths that make no network.
@@ -115,12 +113,9 @@ class AWNetDemosaic(ISPModel):
         width: int = 64,
         depths: Sequence[int] = (3, 3, 3, 4, 4),
         quantise: bool = True,
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         self.quantise = quantise
-        self.black_level, self.white_level = black_level, white_level
         self.net = AWNetDemosaicNet(width, depths)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:

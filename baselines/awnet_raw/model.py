@@ -19,7 +19,7 @@ from ispbench.baselines.awnet_raw.blocks import (
 )
 from ispbench.baselines.awnet_raw.body import PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 
 class Up(nn.Module):
@@ -86,8 +86,6 @@ class AWNetRaw(ISPModel):
     Args:
         width: Channels of the finest level, a multiple of 8.
         depths: Dense blocks of the five levels, finest first.
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width or depths that make no network.
@@ -102,16 +100,13 @@ class AWNetRaw(ISPModel):
         self,
         width: int = 64,
         depths: Sequence[int] = (3, 3, 3, 4, 4),
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
-        self.black_level, self.white_level = black_level, white_level
         self.net = AWNetRawNet(width, depths)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The planes in the order B, Gr, R, Gb, as DN / white level."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The authors' tensors under the names of `net`."""

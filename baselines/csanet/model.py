@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # From the names in the port's checkpoints to those of `CSANetNet`.
 _RENAMES = (
@@ -129,8 +129,6 @@ class CSANet(ISPModel):
 
     Args:
         channels: Of the head and the attention modules, an even number.
-        black_level: Of the sensor, in DN; the network is fed RAW with the black level kept.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for an odd number of channels.
@@ -140,17 +138,15 @@ class CSANet(ISPModel):
     paper: ClassVar[str] = "Hsyu et al., CVPR Workshops 2021"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
 
-    def __init__(self, channels: int = 32, black_level: float = 63, white_level: float = 1020) -> None:
+    def __init__(self, channels: int = 32) -> None:
         super().__init__()
         if channels < 2 or channels % 2:
             raise UserError(f"model.channels is an even number of at least 2, not {channels!r}.")
         self.net = CSANetNet(channels)
-        self.black_level = black_level
-        self.white_level = white_level
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The planes in the authors' order, over the white level, the black level not subtracted."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The port's tensors under the names of `net`."""

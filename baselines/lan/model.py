@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import keep_black
+from ispbench.raw.levels import add_black_level
 
 _WIDTH = 16
 _INIT_STD = 0.01
@@ -92,26 +92,19 @@ class LANNet(nn.Module):
 
 
 class LAN(ISPModel):
-    """LAN behind the common interface.
-
-    Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
-    """
+    """LAN behind the common interface."""
 
     multiple = 2
     paper: ClassVar[str] = "Raimundo et al., CVPRW 2022"
     input_kind: ClassVar[str] = "Bayer mosaic in sensor numbers, black level kept"
 
-    def __init__(self, black_level: float, white_level: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = LANNet()
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The mosaic in sensor numbers, shape (N, 1, 2h, 2w)."""
-        return (F.pixel_shuffle(keep_black(raw, self.black_level, self.white_level) * self.white_level, 2),)
+        return (F.pixel_shuffle(add_black_level(raw, self.black_level, self.white_level) * self.white_level, 2),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The variables of the authors' TensorFlow checkpoint, kernels HWIO, as the state of `net`."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # The parts of the port's tensor names that differ from ours.
 _NAMES = {
@@ -114,8 +114,6 @@ class MetaISPRHID(ISPModel):
         num_bases: N.
         basis_dim: K.
         spatial: ``sums`` or ``cosine``, the spatial weighting of the port or of the paper.
-        black_level: Of the sensor, in DN; it is kept in the input.
-        white_level: Of the sensor, in DN; the input is DN / white_level.
 
     Raises:
         UserError: for an impossible size or weighting.
@@ -131,8 +129,6 @@ class MetaISPRHID(ISPModel):
         num_bases: int = 10,
         basis_dim: int = 40,
         spatial: str = "sums",
-        black_level: float = 0,
-        white_level: float = 4095,
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("num_bases", num_bases), ("basis_dim", basis_dim)):
@@ -141,12 +137,10 @@ class MetaISPRHID(ISPModel):
         if spatial not in _SPATIAL:
             raise UserError(f"model.spatial is {' or '.join(_SPATIAL)}, not {spatial!r}.")
         self.net = MetaISPRHIDNet(width, num_bases, basis_dim, spatial)
-        self.black_level = black_level
-        self.white_level = white_level
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """Packed RAW in the order B, Gr, R, Gb with its black level."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The port's tensors under the names of `net`, which is linear where the port convolves one pixel."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _COLOURS = 3
 _PLANES = 4  # maps of a branch; at the end the 2x2 pixels of its color
@@ -120,8 +120,6 @@ class MicroISP(ISPModel):
     """MicroISP behind the common interface, for RAW of any size.
 
     Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
         stages: The number of stages.
 
     Raises:
@@ -132,17 +130,15 @@ class MicroISP(ISPModel):
     paper: ClassVar[str] = "Ignatov et al., ECCVW 2022, arXiv 2211.06770"
     input_kind: ClassVar[str] = "packed RAW in the order B, Gb, R, Gr, black level kept"
 
-    def __init__(self, black_level: float, white_level: float, stages: int = 2) -> None:
+    def __init__(self, stages: int = 2) -> None:
         super().__init__()
         if not isinstance(stages, int) or stages < 1:
             raise UserError(f"model.stages is a whole number of at least 1, not {stages!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = MicroISPNet(stages)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The packed RAW over the white level, in the authors' order."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The variables of the authors' TensorFlow checkpoint, kernels HWIO, as the state of `net`."""

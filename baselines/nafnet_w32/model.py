@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.layers import LayerNorm2d
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 
 class SimpleGate(nn.Module):
@@ -111,8 +111,6 @@ class NAFNetISP(ISPModel):
         encoder_blocks: Blocks of each encoder stage, the finest first.
         middle_blocks: Blocks of the bottleneck.
         decoder_blocks: Blocks of each decoder stage, the coarsest first.
-        black_level: Of the sensor, in DN: the network sees RAW with its black level.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width below 1, a negative depth, or an encoder and a decoder of different length.
@@ -127,8 +125,6 @@ class NAFNetISP(ISPModel):
         encoder_blocks: Sequence[int] = (1, 1, 1, 28),
         middle_blocks: int = 1,
         decoder_blocks: Sequence[int] = (1, 1, 1, 1),
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         if not isinstance(width, int) or width < 1:
@@ -142,10 +138,8 @@ class NAFNetISP(ISPModel):
                 f"{len(encoder_blocks)} and {len(decoder_blocks)}."
             )
         self.multiple = 2 ** len(encoder_blocks)
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = NAFNet(width, encoder_blocks, middle_blocks, decoder_blocks)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """``DN / white_level`` in the order of `BGRG_ORDER`."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _INIT = 0.01  # spread of the kernels and value of the biases before training
 
@@ -113,8 +113,6 @@ class PUNET(ISPModel):
         instance_norm: Whether the blocks below the packed size are instance-normalized; packed height and
             width then have to be more than 16.
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
-        black_level: Of the sensor, in DN; the network is fed RAW with the black level kept.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width that 4 does not divide, or an unknown `init`.
@@ -130,8 +128,6 @@ class PUNET(ISPModel):
         width: int = 16,
         instance_norm: bool = False,
         init: str = "original",
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         if width < 4 or width % 4:
@@ -141,12 +137,10 @@ class PUNET(ISPModel):
         self.net = PUNETNet(width, instance_norm)
         if init == "original":
             self.net.apply(_init_as_the_original)
-        self.black_level = black_level
-        self.white_level = white_level
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The planes in the authors' order, over the white level, the black level not subtracted."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The variables of a TensorFlow checkpoint under the names of `net`.

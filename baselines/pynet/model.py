@@ -24,7 +24,7 @@ from ispbench.baselines.pynet.levels import (
 )
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
 _SMALLEST = 32
@@ -113,8 +113,6 @@ class PyNET(ISPModel):
         level: The level whose image comes out, 5 to 0.
         instance_norm: The levels that are instance-normalized: ``all`` (as in the authors' PyTorch version),
             ``coarse`` (levels 2 to 5, as in their TensorFlow version) or ``none``.
-        black_level: Of the sensor, in DN; the network is fed RAW with the black level kept.
-        white_level: Of the sensor, in DN.
 
     Attributes:
         unused_parameters: At this level: the heads of all other levels and, above level 0, the finer levels.
@@ -129,20 +127,16 @@ class PyNET(ISPModel):
     paper: ClassVar[str] = "Ignatov et al., CVPR Workshops 2020"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
 
-    def __init__(
-        self, level: int = 0, instance_norm: str = "all", black_level: float = 63, white_level: float = 1020
-    ) -> None:
+    def __init__(self, level: int = 0, instance_norm: str = "all") -> None:
         super().__init__()
         self.net = PyNETNet(level, instance_norm)
-        self.black_level = black_level
-        self.white_level = white_level
         finer_levels = tuple(f"levels.{other}." for other in range(level))
         other_heads = tuple(f"heads.{other}." for other in range(6) if other != level)
         self.unused_parameters = finer_levels + other_heads
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The planes in the authors' order, over the white level, the black level not subtracted."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import BGRG_ORDER, keep_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _SMALLEST = 16  # leaves the lowest level 4 pixels, of which its channel attention keeps 2
 
@@ -187,12 +187,7 @@ class PyNETV2Net(nn.Module):
 
 
 class PyNETV2(ISPModel):
-    """PyNET-V2 Mobile behind the common interface, for packed RAW of at least 16 x 16.
-
-    Args:
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN.
-    """
+    """PyNET-V2 Mobile behind the common interface, for packed RAW of at least 16 x 16."""
 
     multiple = 4
     minimum = _SMALLEST
@@ -204,12 +199,10 @@ class PyNETV2(ISPModel):
         *(f"{block}.relu." for block in ("conv_l3_d6", "conv_l2_d13", "conv_l1_d13", "conv_l1_d14")),
     )
 
-    def __init__(self, black_level: float, white_level: float) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.black_level = black_level
-        self.white_level = white_level
         self.net = PyNETV2Net()
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor]:
         """The packed RAW over the white level, in the authors' order."""
-        return (keep_black(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+        return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.raw.levels import keep_black
+from ispbench.raw.levels import add_black_level
 
 # The branches of a re-parameterisable convolution of size 5, 3 and 1: the authors' names and the kernels (high, wide).
 _BRANCHES: dict[int, dict[str, tuple[int, int]]] = {
@@ -174,8 +174,6 @@ class SYEISP(ISPModel):
         channels: Features of the head.
         rep_scale: Width of a training branch, as a multiple of its output channels.
         deploy: Builds the merged form.
-        black_level: Of the sensor, in DN: the network sees RAW with its black level.
-        white_level: Of the sensor, in DN.
 
     Raises:
         UserError: for a width below 1.
@@ -190,22 +188,18 @@ class SYEISP(ISPModel):
         channels: int = 12,
         rep_scale: int = 4,
         deploy: bool = False,
-        black_level: float = 63,
-        white_level: float = 1020,
     ) -> None:
         super().__init__()
         for name, value in (("channels", channels), ("rep_scale", rep_scale)):
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"model.{name} is a whole number of at least 1, not {value!r}.")
-        self.black_level = black_level
-        self.white_level = white_level
         self.net: SYEISPNet = SYEISPNet(channels, rep_scale)
         if deploy:
             self.deploy()
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """``DN / white_level`` in the order R, Gr, Gb, B."""
-        return (keep_black(raw, self.black_level, self.white_level),)
+        return (add_black_level(raw, self.black_level, self.white_level),)
 
     def deploy(self) -> Self:
         """Merges the training branches of `net` into single convolutions, in place and for good."""

@@ -4,7 +4,6 @@ model = load_official("liteispnet", "LiteISPNet_model_80.pth")
 """
 
 import pickle
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
 
+ABOUT = "ispbench"  # where a checkpoint of ours says which model it is of
 _NAMED = 5  # how many offending keys an error spells out
-# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _OWN_PREFIX = "model.net."  # of the tensors in a checkpoint written by a run
+# Where a checkpoint file keeps its tensors: AWNet under "model_state", LiteISPNet under "state_dict".
 _WRAPPERS = ("model_state", "state_dict", "params_ema", "params", "model")
 
 
@@ -48,16 +49,51 @@ def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
 
     Args:
         model: The model to fill.
-        path: Of the file.
+        path: The file, or a run folder.
         name: The model's name, for the error.
 
     Raises:
         UserError: if the file is unreadable or belongs to another model.
     """
+    path = weights_file(path)
     state = read_state_dict(path)
     own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
     complaint = f"{path} is not a checkpoint of this {name}"
     load_strictly(model.net, own or model.official_state_dict(state), complaint)
+
+
+def weights_file(path: str | Path, select: str | None = None) -> Path:
+    """The checkpoint that a path means: the file itself, or the one of a run folder that its run scores.
+
+    Args:
+        path: A file, or a run folder.
+        select: ``best`` or ``last``, in a run folder; None for what the run was configured to score.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    config = path / "config.yaml"
+    if select is None and config.is_file():
+        from omegaconf import OmegaConf
+
+        select = OmegaConf.select(OmegaConf.load(config), "eval.checkpoint")
+    chosen = path / "checkpoints" / f"{select or 'best'}.ckpt"
+    if not chosen.is_file():
+        raise UserError(f"{path} holds no {chosen.relative_to(path)}; give a run folder or a checkpoint file.")
+    return chosen
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint of ours says of its model: ``model``, its name, and ``options``; empty for other files.
+
+    Raises:
+        UserError: if the file cannot be read safely.
+    """
+    about = _read(Path(path)).get(ABOUT)
+    return dict(about) if isinstance(about, Mapping) else {}
 
 
 def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
@@ -79,7 +115,7 @@ def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
         try:
             read_state_dict(path)
         except UserError as error:
-            print(f"ispbench: {error} The checkpoint before it is taken.", file=sys.stderr)
+            warn(f"{error} The checkpoint before it is taken.")
         else:
             return path
     if required:
@@ -93,7 +129,10 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing, is no checkpoint, or needs more than tensors.
     """
-    path = Path(path)
+    return unwrap(_read(Path(path)))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
     try:
@@ -109,7 +148,7 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
-    return unwrap(content)
+    return content
 
 
 def unwrap(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Hydra configurations from Python: composing them and naming what can be chosen."""
 
-import re
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ispbench.errors import UserError
+from ispbench.errors import UserError, mistake_in, suggest
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,12 +25,43 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
 
 
+def select(group: str, patterns: Sequence[str]) -> list[str]:
+    """The names of a configuration group that match any of the patterns, such as ``awnet*``.
+
+    Raises:
+        UserError: for a pattern that matches none.
+    """
+    names = choices(group)
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            raise UserError(
+                f"There is no {group} {pattern!r}.{suggest(pattern, names)} Valid choices: {', '.join(names)}."
+            )
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def keys() -> list[str]:
+    """The first words of all overrides: the configuration groups and the keys of ``conf/config.yaml``."""
+    import yaml
+
+    return sorted({*groups(), *yaml.safe_load((config_folder() / "config.yaml").read_text())} - {"defaults"})
+
+
+def chosen(overrides: Sequence[str], group: str) -> str | None:
+    """What the overrides choose of a group, the last one counts; None if they choose nothing."""
+    named = [value for key, _, value in (item.lstrip("+").partition("=") for item in overrides) if key == group]
+    return named[-1] if named else None
+
+
 def groups() -> list[str]:
     """The configuration groups: the folders of ``conf/``."""
     return sorted(path.name for path in config_folder().iterdir() if any(path.glob("*.yaml")))
 
 
-def compose(overrides: Sequence[str] = ()) -> "DictConfig":
+def compose(overrides: Sequence[str] = (), with_hydra: bool = False) -> "DictConfig":
     """Composes the configuration of a run, also while a Hydra application is running.
 
     Raises:
@@ -47,11 +77,50 @@ def compose(overrides: Sequence[str] = ()) -> "DictConfig":
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return hydra_compose("config", overrides=list(overrides), return_hydra_config=False)
+            return hydra_compose("config", overrides=list(overrides), return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def compose_run(overrides: Sequence[str] = ()) -> "DictConfig":
+    """As `compose`, with the names of the chosen model and data under ``choices``, as a run folder's file has them."""
+    from omegaconf import open_dict
+
+    config = compose(overrides, with_hydra=True)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+        config.choices = {group: hydra.runtime.choices[group] for group in ("model", "data")}
+    return config
+
+
+def compose_and_build(overrides: Sequence[str], *groups: str) -> list[Any]:
+    """Composes a configuration and builds some of its parts, such as ``data`` and ``protocol``.
+
+    Raises:
+        UserError: for a mistake in the overrides, a missing value, or what a part itself complains of.
+    """
+    config = compose(overrides)
+    for group in groups:
+        require_values(config[group])
+    return [build(config[group]) for group in groups]
+
+
+def build(config: Any, **more: Any) -> Any:
+    """Instantiates what ``_target_`` names; a user's mistake comes up without Hydra's wrapping.
+
+    Args:
+        config: A part of a configuration.
+        **more: Further arguments of the target.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(config, **more)
+    except InstantiationException as error:
+        raise mistake_in(error) or error from None
 
 
 def require_values(config: "DictConfig") -> None:
@@ -69,7 +138,7 @@ def require_values(config: "DictConfig") -> None:
 
 def explain(error: Exception) -> str:
     """One sentence on what is wrong with an override or a configuration, naming the valid keys or choices."""
-    from hydra.errors import HydraException, OverrideParseException
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import MissingMandatoryValue
 
@@ -83,19 +152,92 @@ def explain(error: Exception) -> str:
     if isinstance(parent, DictConfig) and key and key not in parent:
         place = str(parent._get_full_key(None) or "the configuration")
         valid = sorted(str(name) for name in parent if name != "hydra")
-        return f"Unknown key {key!r} in {place}.{_suggest(key, valid)} Valid keys: {', '.join(valid)}."
-    message = " ".join(str(error).split())
-    missing_choice = re.search(r"Could not find '([\w/]+)/([^'/]+)'", message)
-    if isinstance(error, HydraException) and missing_choice:
-        group, name = missing_choice.groups()
+        return f"Unknown key {key!r} in {place}.{suggest(key, valid)} Valid keys: {', '.join(valid)}."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher":
             extra = "ray" if name == "ray" else "launch"
             return f'launcher={name} needs a package that is missing: pip install "ispbench[{extra}]".'
         valid = choices(group)
-        return f"Unknown choice {group}={name}.{_suggest(name, valid)} Valid choices: {', '.join(valid)}."
-    return message
+        return f"Unknown choice {group}={name}.{suggest(name, valid)} Valid choices: {', '.join(valid)}."
+    return " ".join(str(error).split())
 
 
-def _suggest(name: str, valid: Sequence[str]) -> str:
-    near = get_close_matches(name, valid, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+def build_group(group: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Instantiates a choice of a configuration group from Python.
+
+    Args:
+        group: Such as ``model``.
+        name: A file of ``conf/<group>/``.
+        options: Values for its keys.
+
+    Raises:
+        UserError: for an unknown choice or key, or one without a value, naming the valid ones.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    config = compose([f"{group}={name}"])
+    for key, value in options.items():
+        try:
+            OmegaConf.update(config, f"{group}.{key}", value, force_add=False)
+        except OmegaConfBaseException as error:
+            raise UserError(explain(error)) from error
+    require_values(config[group])
+    return build(config[group])
+
+
+def default_of(group: str, name: str) -> dict[str, Any]:
+    """The resolved settings of a choice; empty if it is not to be found."""
+    from omegaconf import OmegaConf
+
+    try:
+        config = compose([f"{group}={name}"])
+    except UserError:
+        return {}
+    return dict(OmegaConf.to_container(config[group], resolve=True))  # type: ignore[arg-type]
+
+
+def _names_group(key: str) -> bool:
+    return "." not in key and key.partition("/")[0] in groups()
+
+
+def load_run(folder: Path, overrides: Sequence[str] = ()) -> "DictConfig":
+    """The configuration of a run, as its folder holds it, with changes.
+
+    Args:
+        folder: Holds ``config.yaml``.
+        overrides: Choices such as ``protocol=aligned-gt-raw`` replace a whole group; keys such as ``data.root=FOLDER``
+            are changed in place.
+
+    Raises:
+        UserError: for an unreadable file, an unknown key or choice.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    path = folder / "config.yaml"
+    try:
+        config: Any = OmegaConf.load(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not the configuration of a run ({error}).") from error
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        whole = {item.key_or_group: str(item.input_line) for item in parsed if _names_group(item.key_or_group)}
+        composed = compose(list(whole.values())) if whole else {}
+        for group in dict.fromkeys(key.partition("/")[0] for key in whole):
+            config[group] = OmegaConf.to_container(composed[group], resolve=False)
+            if group in config.choices and group in whole:
+                config.choices[group] = whole[group].partition("=")[2]
+        OmegaConf.set_struct(config, True)
+        for item in parsed:
+            if item.key_or_group not in whole:
+                adds = item.is_add() or item.is_force_add()
+                OmegaConf.update(config, item.key_or_group, item.value(), force_add=adds)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+    OmegaConf.set_struct(config, False)
+    require_values(config)
+    return config

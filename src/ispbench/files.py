@@ -4,12 +4,24 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ispbench.errors import UserError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-def write_atomically(path: Path, text: str) -> None:
+_JPEG_QUALITY = 95
+
+
+def write_atomically(path: Path, content: str | bytes, advice: str = "set paths.results") -> None:
     """Writes a file by way of a temporary one beside it.
+
+    Args:
+        path: Of the file; its folder is made.
+        content: Text, written as UTF-8, or bytes.
+        advice: How to write elsewhere, for the error.
 
     Raises:
         UserError: if the place cannot be written to.
@@ -18,8 +30,8 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(scratch, 0o644)
@@ -28,9 +40,30 @@ def write_atomically(path: Path, text: str) -> None:
             os.unlink(scratch)
             raise
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}); free some space or set paths.results."
-        ) from error
+        raise UserError(f"{path} cannot be written ({error.strerror}); free some space or {advice}.") from error
+
+
+def write_image(path: Path, image: "NDArray[np.uint8]", advice: str, quality: int = _JPEG_QUALITY) -> None:
+    """Writes an image, whole or not at all.
+
+    Args:
+        path: Its suffix names the format: ``.png``, ``.jpg`` or ``.jpeg``.
+        image: RGB of shape (H, W, 3) or RGBA of shape (H, W, 4).
+        advice: How to write elsewhere, for the error.
+        quality: Of a JPEG, up to 100.
+
+    Raises:
+        UserError: for another suffix, or if the place cannot be written to.
+    """
+    import cv2
+    import numpy as np
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"{path} does not end in .png or .jpg, the formats that images are written in.")
+    order = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, coded = cv2.imencode(path.suffix.lower(), cv2.cvtColor(np.ascontiguousarray(image), order), options)
+    write_atomically(path, coded.tobytes(), advice)
 
 
 def hash_file(path: Path) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ispbench.baselines.awnet_demosaic.model import AWNetDemosaic, pseudo_demosaic
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def tiny(quantise: bool = True) -> AWNetDemosaic:
@@ -19,7 +19,7 @@ def mosaic(low: int = 0, high: int = 1024) -> np.ndarray:
 
 def canonical(dn: np.ndarray) -> torch.Tensor:
     planes = np.stack([dn[i::2, j::2] for i in (0, 1) for j in (0, 1)])
-    return subtract_black(torch.from_numpy(planes.astype(np.float32))[None], 63, 1020)
+    return normalize_raw(torch.from_numpy(planes.astype(np.float32))[None], 63, 1020)
 
 
 def resized(dn: np.ndarray) -> dict[str, np.ndarray]:

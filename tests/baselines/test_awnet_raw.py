@@ -8,7 +8,7 @@ from ispbench.baselines.awnet_raw.blocks import GlobalContext, grouped_haar, inv
 from ispbench.baselines.awnet_raw.model import AWNetRaw, AWNetRawNet
 from ispbench.errors import UserError
 from ispbench.models.layers import haar
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def tiny() -> AWNetRaw:
@@ -19,7 +19,7 @@ def test_input_is_the_authors_normalisation_and_plane_order():
     dn = np.random.default_rng(0).integers(0, 1024, (32, 48)).astype(np.float32)
     theirs = np.stack((dn[1::2, 1::2], dn[0::2, 1::2], dn[0::2, 0::2], dn[1::2, 0::2])) / (4 * 255)
     ours = np.stack((dn[0::2, 0::2], dn[0::2, 1::2], dn[1::2, 0::2], dn[1::2, 1::2]))
-    (x,) = tiny().net_inputs(subtract_black(torch.from_numpy(ours)[None], 63, 1020))
+    (x,) = tiny().net_inputs(normalize_raw(torch.from_numpy(ours)[None], 63, 1020))
     torch.testing.assert_close(x[0], torch.from_numpy(theirs), rtol=0, atol=1e-6)
 
 

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from ispbench.baselines.csanet.model import CSANet
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def model():
 def test_input_is_the_authors_stack_over_the_white_level(model):
     mosaic = torch.randint(0, 1021, (1, 8, 12)).float()
     planes = [mosaic[:, 1::2, 1::2], mosaic[:, 0::2, 1::2], mosaic[:, 0::2, 0::2], mosaic[:, 1::2, 0::2]]
-    (seen,) = model.net_inputs(subtract_black(F.pixel_unshuffle(mosaic, 2)[None], 63, 1020))
+    (seen,) = model.net_inputs(normalize_raw(F.pixel_unshuffle(mosaic, 2)[None], 63, 1020))
     torch.testing.assert_close(seen, torch.stack(planes, 1) / (4 * 255), rtol=0, atol=1e-6)
 
 

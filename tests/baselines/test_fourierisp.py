@@ -11,7 +11,7 @@ from ispbench.baselines.fourierisp.model import FourierISP
 from ispbench.baselines.fourierisp.official import never_used
 from ispbench.baselines.fourierisp.spectrum import from_polar, to_polar
 from ispbench.errors import UserError
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 RED_BLUE = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
 GREEN = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
@@ -34,7 +34,7 @@ def test_the_inputs_are_those_of_the_authors(model):
             plane[y::2, x::2] = normalised[y::2, x::2]
         planes.append(convolve(plane, kernel, mode="mirror"))
 
-    raw = subtract_black(F.pixel_unshuffle(torch.from_numpy(mosaic)[None, None], 2), 63, 1020)
+    raw = normalize_raw(F.pixel_unshuffle(torch.from_numpy(mosaic)[None, None], 2), 63, 1020)
     assert raw.min() < 0
     inputs, demosaic = model.net_inputs(raw)
     assert np.allclose(inputs[0], packed, atol=1e-6)

@@ -7,7 +7,7 @@ from ispbench.checkpoints import load_official
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def variables(seed=0):
 
 def test_the_mosaic_enters_in_sensor_numbers(lan):
     dn = np.random.default_rng(0).integers(50, 1021, (16, 24))
-    raw = torch.from_numpy(subtract_black(pack(dn), 63, 1020))[None]
+    raw = torch.from_numpy(normalize_raw(pack(dn), 63, 1020))[None]
     (bayer,) = lan.net_inputs(raw)
     torch.testing.assert_close(bayer[0, 0], torch.from_numpy(dn).double(), rtol=1e-6, atol=0)
 

@@ -5,7 +5,7 @@ import torch
 
 from ispbench.baselines.liteispnet.model import LiteISP, LiteISPNet
 from ispbench.errors import UserError
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def small(precoord: bool = False) -> LiteISP:
@@ -22,7 +22,7 @@ def test_net_inputs_are_the_authors_preprocessing(precoord: bool, extents: tuple
     dn = torch.randint(0, 1024, (2, 4, 16, 24)).float()
     red, green_of_red, green_of_blue, blue = dn.unbind(1)
     authors = (torch.stack((blue, green_of_red, red, green_of_blue), 1) - 63).clamp_min(0) / (1020 - 63)
-    raw, coord = small(precoord).net_inputs(subtract_black(dn, 63, 1020))
+    raw, coord = small(precoord).net_inputs(normalize_raw(dn, 63, 1020))
     torch.testing.assert_close(raw, authors, rtol=0, atol=1e-6)
     x, y = cell_centres(24, extents[0]), cell_centres(16, extents[1])
     grid = torch.stack((x.expand(16, 24), y[:, None].expand(16, 24)))

@@ -6,7 +6,7 @@ from ispbench.baselines.metaisp_rhid.model import MetaISPRHID, SummedSpatialCorr
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def predictor():
@@ -16,8 +16,10 @@ def predictor():
 def test_the_input_is_dn_over_white_in_the_order_of_the_port():
     mosaic = torch.randint(0, 4096, (1, 16, 16)).float()
     planes = (mosaic[:, 1::2, 1::2], mosaic[:, 0::2, 1::2], mosaic[:, 0::2, 0::2], mosaic[:, 1::2, 0::2])
-    raw = subtract_black(F.pixel_unshuffle(mosaic[None], 2), 63, 4095)
-    (inputs,) = MetaISPRHID(width=4, black_level=63, white_level=4095).net_inputs(raw)
+    raw = normalize_raw(F.pixel_unshuffle(mosaic[None], 2), 63, 4095)
+    model = MetaISPRHID(width=4)
+    model.set_levels(63, 4095)
+    (inputs,) = model.net_inputs(raw)
     assert torch.allclose(inputs, torch.stack(planes, dim=1) / 4095, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ from ispbench.checkpoints import load_official
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def one_branch(x, state, s, i):
 def test_the_raw_enters_as_the_authors_pack_and_scale_it(microisp):
     dn = np.random.default_rng(0).integers(50, 1021, (16, 24))
     theirs = np.stack((dn[1::2, 1::2], dn[0::2, 1::2], dn[0::2, 0::2], dn[1::2, 0::2])) / (4 * 255)
-    (ours,) = microisp.net_inputs(torch.from_numpy(subtract_black(pack(dn), 63, 1020))[None])
+    (ours,) = microisp.net_inputs(torch.from_numpy(normalize_raw(pack(dn), 63, 1020))[None])
     torch.testing.assert_close(ours[0], torch.from_numpy(theirs), rtol=0, atol=1e-6)
 
 
@@ -115,7 +115,7 @@ def test_an_incomplete_checkpoint_is_named():
 @pytest.mark.parametrize("stages", [0, "two", 1.5])
 def test_stages_is_a_positive_whole_number(microisp, stages):
     with pytest.raises(UserError, match="whole number"):
-        type(microisp)(63, 1020, stages)
+        type(microisp)(stages)
 
 
 def test_three_stages():

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ispbench.baselines.mwispnet.model import MWISP
 from ispbench.errors import UserError
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_net_inputs_are_the_authors_preprocessing(model: MWISP) -> None:
     dn = torch.randint(0, 1024, (2, 4, 16, 24)).float()
     red, green_of_red, green_of_blue, blue = dn.unbind(1)
     authors = (torch.stack((blue, green_of_red, red, green_of_blue), 1) - 63).clamp_min(0) / (1020 - 63)
-    (ours,) = model.net_inputs(subtract_black(dn, 63, 1020))
+    (ours,) = model.net_inputs(normalize_raw(dn, 63, 1020))
     torch.testing.assert_close(ours, authors, rtol=0, atol=1e-6)
 
 

@@ -4,7 +4,7 @@ import torch
 from ispbench.baselines.nafnet_w32.model import NAFBlock, NAFNetISP
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 SMALL = {"width": 4, "encoder_blocks": [1, 2], "middle_blocks": 1, "decoder_blocks": [1, 1]}
 
@@ -13,7 +13,9 @@ def test_input_is_dn_over_white_level_in_the_authors_order():
     dn = torch.randint(0, 4096, (2, 1, 12, 10)).float()
     authors = torch.cat([dn[..., 1::2, 1::2], dn[..., 0::2, 1::2], dn[..., 0::2, 0::2], dn[..., 1::2, 0::2]], 1) / 4095
     planes = torch.nn.functional.pixel_unshuffle(dn, 2)
-    (inputs,) = NAFNetISP(**SMALL, black_level=63, white_level=4095).net_inputs(subtract_black(planes, 63, 4095))
+    model = NAFNetISP(**SMALL)
+    model.set_levels(63, 4095)
+    (inputs,) = model.net_inputs(normalize_raw(planes, 63, 4095))
     torch.testing.assert_close(inputs, authors, atol=1e-6, rtol=0)
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ispbench.checkpoints import load_official
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
-from ispbench.parity.compare import compare, main
+from ispbench.parity.compare import compare
 from ispbench.parity.vectors import SAMPLES, load_vectors, reduce
 
 VECTORS = load_vectors()
@@ -57,12 +58,12 @@ def test_samples_are_small():
 
 
 def test_the_command_prints_the_table(capsys):
-    main(["lan", "syenet"])
+    dispatch(["parity", "lan", "syenet"])
     printed = capsys.readouterr().out
     assert "| `lan` |" in printed
     assert "46,847" in printed
     with pytest.raises(UserError, match="No reference vector of nope"):
-        main(["nope"])
+        dispatch(["parity", "nope"])
 
 
 def test_the_reduced_vectors_are_those_of_the_reference_data(shared):

@@ -5,7 +5,7 @@ from torch import nn
 from ispbench.baselines.pynet.model import PyNET
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def on_meta(*overrides):
@@ -16,7 +16,7 @@ def on_meta(*overrides):
 def test_input_is_the_authors_stack_over_the_white_level():
     mosaic = torch.randint(0, 1021, (1, 8, 12)).float()
     planes = [mosaic[:, 1::2, 1::2], mosaic[:, 0::2, 1::2], mosaic[:, 0::2, 0::2], mosaic[:, 1::2, 0::2]]
-    raw = subtract_black(nn.functional.pixel_unshuffle(mosaic, 2)[None], 63, 1020)
+    raw = normalize_raw(nn.functional.pixel_unshuffle(mosaic, 2)[None], 63, 1020)
     (seen,) = on_meta().net_inputs(raw)
     torch.testing.assert_close(seen, torch.stack(planes, 1) / (4 * 255), rtol=0, atol=1e-6)
 

@@ -4,7 +4,7 @@ import torch
 
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def pynet_v2():
 def test_the_raw_enters_as_the_authors_pack_and_scale_it(pynet_v2):
     dn = np.random.default_rng(0).integers(50, 1021, (32, 40))
     theirs = np.stack((dn[1::2, 1::2], dn[0::2, 1::2], dn[0::2, 0::2], dn[1::2, 0::2])) / (4 * 255)
-    (ours,) = pynet_v2.net_inputs(torch.from_numpy(subtract_black(pack(dn), 63, 1020))[None])
+    (ours,) = pynet_v2.net_inputs(torch.from_numpy(normalize_raw(pack(dn), 63, 1020))[None])
     torch.testing.assert_close(ours[0], torch.from_numpy(theirs), rtol=0, atol=1e-6)
 
 

@@ -21,7 +21,12 @@ AWNET = ["model.width=8", "model.depths=[1,1,1,1,1]", "data.tile=128", "data.cro
 VGG16 = "loss.terms.vgg.network=vgg16"  # its weights need no download
 MS_SSIM = ["data.tile=176", "data.crop=176"]
 # A step for each level; no checkpoints, of half a gigabyte each.
-PYNET = ["trainer.max_steps=6", "data.val_every=6", "+trainer.enable_checkpointing=false", "callbacks.checkpoints=null"]
+PYNET = [
+    "trainer.max_steps=6",
+    "trainer.val_check_interval=6",
+    "+trainer.enable_checkpointing=false",
+    "callbacks.checkpoints=null",
+]
 # What each recipe is shrunk by; of a recipe without an entry nothing needs to be.
 SHRUNK = {
     "awnet_demosaic_zrr": [*AWNET, "loss.weights.vgg=0", "loss.side_weights=[{charbonnier: 1}]"],
@@ -116,7 +121,7 @@ def test_syenet_is_tested_merged_and_its_merged_weights_load(command, tmp_path):
     record = command("experiment=syenet_zrr", *TINY_RUN, *FAST)
     assert record["complexity"]["params"] == 5640
     [folder] = tmp_path.glob("outputs/*/*/checkpoints")
-    trained, merged = build_model("syenet", data="mini"), build_model("syenet", ["model.deploy=true"], data="mini")
+    trained, merged = build_model("syenet"), build_model("syenet", ["model.deploy=true"])
     load_weights(trained, folder / "best.ckpt", "syenet")
     load_weights(merged, folder / "deployed.ckpt", "syenet")
     raw = torch.rand(2, 4, 20, 24)
@@ -126,7 +131,7 @@ def test_syenet_is_tested_merged_and_its_merged_weights_load(command, tmp_path):
 
 def test_ensembles_are_options_of_the_evaluation_and_recorded(command, tmp_path):
     tiny = ["model.width=16", "model.blocks=1"]
-    other = build_model("microisp", data="mini")
+    other = build_model("microisp")
     torch.save({"state_dict": other.net.state_dict()}, tmp_path / "other.ckpt")
     options = ["model=mwispnet", *tiny, *TINY_RUN, *FAST, "train=false"]
     single = command(*options)

@@ -6,7 +6,7 @@ import torch
 from ispbench.baselines.syenet.model import SYEISP, SYEISPNet
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 
 def _randomise(net: torch.nn.Module) -> None:
@@ -30,8 +30,9 @@ def _count(module: torch.nn.Module) -> int:
 
 def test_input_is_dn_over_white_level_in_natural_order():
     dn = torch.randint(0, 4096, (2, 4, 6, 5)).float()
-    model = SYEISP(black_level=255, white_level=4095)
-    (inputs,) = model.net_inputs(subtract_black(dn, 255, 4095))
+    model = SYEISP()
+    model.set_levels(255, 4095)
+    (inputs,) = model.net_inputs(normalize_raw(dn, 255, 4095))
     torch.testing.assert_close(inputs, dn / 4095, atol=1e-6, rtol=0)
 
 

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from ispbench.cli.data import main
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
 
 TINY_STEPS = ["trainer=cpu", "trainer.max_steps=2", "metrics=quality", "logger=csv", "callbacks.images=null"]
-TINY_BATCHES = [f"data.size=[{SIZE},{SIZE}]", "data.crop=32", "data.batch_size=2", "data.num_workers=0"]
-TINY_BATCHES += ["data.val_every=2", "data.allow_partial=true"]
+TINY_BATCHES = [f"data.size=[{SIZE},{SIZE}]", "data.crop=32", "data.batch_size=2", "num_workers=0"]
+TINY_BATCHES += ["trainer.val_check_interval=2", "data.allow_partial=true"]
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +152,12 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
 )
 def test_a_users_mistake_is_one_sentence(arguments, message):
     with pytest.raises(UserError) as error:
-        main(arguments)
+        dispatch(["data", *arguments])
     assert message in str(error.value)
 
 
 def test_help_needs_nothing_slow(tmp_path):
-    code = "import sys; from ispbench.cli.data import main; main(['check', '--help'])"
+    code = "from ispbench.cli.main import dispatch; dispatch(['data', 'check', '--help'])"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
@@ -169,9 +169,8 @@ def test_help_needs_nothing_slow(tmp_path):
 
 def test_full_resolution_files_are_shown(tmp_path):
     zrr_tree(tmp_path / "zrr", np.random.default_rng(0))
-    main(
-        ["show", "data=zrr", f"data.root={tmp_path / 'zrr'}", "--full-resolution", "--output", str(tmp_path / "f.png")]
-    )
+    options = ["--full-resolution", "--output", str(tmp_path / "f.png")]
+    dispatch(["data", "show", "data=zrr", f"data.root={tmp_path / 'zrr'}", *options])
     assert cv2.imread(str(tmp_path / "f.png")).shape == (2 * SIZE + 4, 2 * SIZE + 4, 3)
 
 
@@ -181,7 +180,7 @@ def test_a_truncated_target_ends_a_training_by_name_or_is_skipped(tmp_path):
         path = tmp_path / "zrr" / "train" / "canon" / f"{number}.jpg"
         path.write_bytes(path.read_bytes()[:-60])
     settings = [*TINY_METAISP, "data=zrr", f"data.root={tmp_path / 'zrr'}", *TINY_BATCHES, *TINY_STEPS]
-    settings += ["data.num_workers=1", "trainer.max_steps=4", "data.val_every=4", "test=false"]
+    settings += ["num_workers=1", "trainer.max_steps=4", "trainer.val_check_interval=4", "test=false"]
     done = run(*settings, cwd=tmp_path, status=1)
     assert ".jpg is not a whole image file; copy or download it again." in done.stderr
     assert record(tmp_path)["status"] == "failed"
@@ -198,21 +197,20 @@ def test_real_pairs_are_checked_measured_shown_packed_trained_and_tested(shared,
     done = run("data", "check", *settings, cwd=tmp_path, **place)
     assert "10 pairs match" in done.stdout
 
-    main(["stats", *settings, "--output", str(tmp_path / "stats.json")])
+    dispatch(["data", "stats", *settings, "--output", str(tmp_path / "stats.json")])
     measured = json.loads((tmp_path / "stats.json").read_text())
     assert [measured[split]["pairs"] for split in ("train", "val", "test")] == [7, 1, 2]
     assert measured["train"]["raw_max"] == 4095
     assert measured["train"]["raw_Gr"] > measured["train"]["raw_R"] > 0
 
-    main(
-        ["show", *settings, "--split", "train", "--count", "3", "--size", "64", "--output", str(tmp_path / "pairs.png")]
-    )
+    options = ["split=train", "count=3", "size=64", f"output={tmp_path / 'pairs.png'}"]
+    dispatch(["data", "show", *settings, *options])
     grid = cv2.imread(str(tmp_path / "pairs.png"))
     assert grid.shape == (2 * 68, 2 * 132, 3)
     assert 20 < grid[:64, :128].mean() < 235
 
     done = run("data", "pack", *settings, cwd=tmp_path, **place)
     assert "train: packed 7 pairs" in done.stdout
-    options = [*settings, "data.crop=64", "data.batch_size=2", "data.num_workers=1", "data.val_every=2"]
+    options = [*settings, "data.crop=64", "data.batch_size=2", "num_workers=1", "trainer.val_check_interval=2"]
     run(*TINY_METAISP, *options, *TINY_STEPS, cwd=tmp_path, **place)
     assert record(tmp_path)["data"]["n_images"] == 2

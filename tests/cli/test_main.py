@@ -77,7 +77,7 @@ def test_cfg_shows_every_knob(tmp_path):
         ([*TINY_RUN, "loss.weights.l1=0", "+loss.weights.l3=1"], 1, "Unknown loss l3"),
         ([*TINY_RUN, "overwrite=sometimes"], 1, "choose one of only-missing, never, always"),
         (["launcher=ray", "data=mini"], 2, 'pip install "ispbench[ray]"'),
-        ([*TINY_RUN, "trainer=fsdp"], 1, "set callbacks.ema=null"),
+        ([*TINY_RUN, "trainer=fsdp", "callbacks=ema"], 1, "leave callbacks=ema out"),
         ([*TINY_RUN, "data.batch_size=3", "trainer.accumulate_grad_batches=2"], 1, "choose a multiple of 2"),
         (["leaderboard", "--results", "none"], 1, "There is no folder none"),
     ],
@@ -205,7 +205,7 @@ def test_lpips_without_weights_leaves_the_cell_empty(tmp_path):
 
 
 def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
-    long = [*TINY_METAISP, *TINY_RUN, "trainer.max_steps=100000", "data.val_every=5", "seed=3"]
+    long = [*TINY_METAISP, *TINY_RUN, "trainer.max_steps=100000", "trainer.val_check_interval=5", "seed=3"]
     process = subprocess.Popen(
         [sys.executable, "-m", "ispbench", *long],
         cwd=tmp_path,
@@ -229,7 +229,7 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
     checkpoint = torch.load(run_folder(tmp_path) / "checkpoints" / "last.ckpt", weights_only=False)
     assert checkpoint["global_step"] == step >= 5
 
-    more = [*TINY_METAISP, *TINY_RUN, f"trainer.max_steps={step + 2}", "data.val_every=1", "seed=3"]
+    more = [*TINY_METAISP, *TINY_RUN, f"trainer.max_steps={step + 2}", "trainer.val_check_interval=1", "seed=3"]
     done = ispbench(*more, f"resume={run_folder(tmp_path)}", "paths.results=resumed", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "resumed" / "runs").glob("*.json")
@@ -255,7 +255,7 @@ def test_real_pairs_train_and_test(shared, tmp_path):
         "data.white_level=4095",
         "data.crop=64",
         "data.batch_size=2",
-        "data.num_workers=1",
+        "num_workers=1",
         *TINY_RUN[len(TINY_RUN) - 5 :],
         cwd=tmp_path,
     )

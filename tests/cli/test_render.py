@@ -4,22 +4,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 
-from ispbench.cli.render import main
+from ispbench.cli.main import dispatch
+from ispbench.config import compose
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.models.tiled import render
 from ispbench.raw.bayer import pack
 from ispbench.raw.camera_file import read_camera
+from ispbench.rendering.photo import read_photo
 from tests.conftest import TINY_METAISP, ispbench
+from tests.raw.dng import write_dng
 from tests.raw.test_camera import GRBG, SHARED_FILES, photograph, scene
-
-
-class Local(torch.nn.Module):
-    """A network that sees single pixels: its tiles must join without a trace."""
-
-    def forward(self, raw):
-        return torch.nn.functional.pixel_shuffle(raw, 2).repeat(1, 3, 1, 1).clamp(0, 1)
 
 
 def read(path):
@@ -41,48 +37,6 @@ def weights(tmp_path_factory):
     return path, model
 
 
-@pytest.mark.parametrize("tile, overlap", [(None, 64), (32, 0), (32, 8), (64, 16), (1000, 64)])
-def test_tiles_join_without_a_trace(rng, tile, overlap):
-    raw = rng.random((4, 45, 71), np.float32)
-    counts = []
-    image = render(Local(), raw, tile, overlap, counts.append)
-    np.testing.assert_array_equal(image, render(Local(), raw))
-    whole = torch.nn.functional.pixel_shuffle(torch.from_numpy(raw), 2)[0]
-    np.testing.assert_array_equal(image[..., 1], (whole * 255).round().byte().numpy())
-    assert len(counts) == counts[0]
-
-
-def test_seams_fade(rng):
-    """Tiles of different brightness: between them no step is larger than the fade allows."""
-
-    class Moody(torch.nn.Module):
-        calls = 0
-
-        def forward(self, raw):
-            self.calls += 1
-            return torch.full((1, 3, 2 * raw.shape[2], 2 * raw.shape[3]), (self.calls % 2) * 0.5)
-
-    image = render(Moody(), np.zeros((4, 16, 100), np.float32), tile=64, overlap=30).astype(int)
-    assert np.ptp(image) > 100
-    assert np.abs(np.diff(image, axis=1)).max() <= 128 / 30 + 1
-
-
-def test_memory_and_nan_are_explained():
-    class Hungry(torch.nn.Module):
-        def forward(self, raw):
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate")
-
-    class Broken(torch.nn.Module):
-        def forward(self, raw):
-            return torch.full((1, 3, 32, 32), torch.nan)
-
-    raw = np.zeros((4, 16, 16), np.float32)
-    with pytest.raises(UserError, match="tile=1024"):
-        render(Hungry(), raw)
-    with pytest.raises(UserError, match="NaN"):
-        render(Broken(), raw)
-
-
 def test_a_camera_file_from_the_command_line(photo, weights, tmp_path):
     path, model = weights
     done = ispbench("render", photo, *TINY_METAISP, f"weights={path}", "out=here", "device=cpu", cwd=tmp_path)
@@ -102,16 +56,47 @@ def test_bayer_images_need_their_sensor(tmp_path, rng, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["full.png", "model=classical", "device=cpu"]
     with pytest.raises(UserError, match=r"full\.png is a Bayer image without levels"):
-        main(arguments)
+        dispatch(["render", *arguments])
     levels = ["data.black_level=64", "data.white_level=1023"]
-    main([*arguments, *levels, "data.cfa=GRBG", "format=jpg"])
+    dispatch(["render", *arguments, *levels, "data.cfa=GRBG", "format=jpg"])
     assert "full.png: 96x64 GRBG, black 64, white 1023" in capsys.readouterr().out
     image = read(tmp_path / "outputs" / "render" / "full-classical.jpg")
     packed = torch.from_numpy((pack(mosaic[:, 1:97]).astype(np.float32) - 64) / 959)[None]
     expected = build_model("classical").eval()(packed)[0].permute(1, 2, 0).mul(255).numpy()
     assert np.abs(image.mean((0, 1)) - expected.mean((0, 1))).max() < 1.5
     with pytest.raises(UserError, match=r"far above data\.white_level=255"):
-        main([*arguments, "data.black_level=0", "data.white_level=255", "out=other"])
+        dispatch(["render", *arguments, "data.black_level=0", "data.white_level=255", "out=other"])
+
+
+def test_a_bayer_image_reaches_the_network_as_in_training(tmp_path, rng):
+    for number in range(5):
+        for folder, image in (
+            ("raw", rng.integers(0, 1024, (32, 48)).astype(np.uint16)),
+            ("gt", np.zeros((32, 48, 3))),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{number}.png"), image)
+    config = compose(["data=folder", f"data.root={tmp_path}", "data.black_level=64", "data.white_level=1000"])
+    data = instantiate(config.data)
+    batch = data.to_canonical(next(iter(data.test_dataloader())))
+    rendered = read_photo(tmp_path / "raw" / f"{batch['name'][0]}.png", config).raw
+    np.testing.assert_array_equal(rendered, batch["raw"][0].numpy())
+    assert rendered.min() < 0
+    assert rendered.max() > 1
+
+
+def test_a_camera_file_reaches_the_network_as_in_training(tmp_path, rng):
+    for number in range(3):
+        mosaic = rng.integers(0, 4096, (64, 64)).astype(np.uint16)
+        write_dng(tmp_path / f"{number}.dng", mosaic, black=(256,) * 4, white=3900)
+    config = compose(["data=camera", f"data.root={tmp_path}", "data.tile=64"])
+    data = instantiate(config.data)
+    batch = data.to_canonical(next(iter(data.test_dataloader())))
+    rendered = read_photo(tmp_path / batch["name"][0].split("@")[0], config).raw
+    step = 1 / (data.white_level - data.black_level)
+    np.testing.assert_allclose(batch["raw"][0].numpy(), rendered, rtol=0, atol=0.51 * step)
+    assert rendered.min() < 0
+    assert rendered.max() > 1
 
 
 def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):
@@ -138,15 +123,15 @@ def test_nothing_is_overwritten_unasked(photo, tmp_path):
     with pytest.raises(
         UserError, match=r"1 of 1 results exist already, first .*photo-classical\.png; set overwrite=true"
     ):
-        main(arguments)
+        dispatch(["render", *arguments])
     assert result.read_text() == "precious"
-    main([*arguments, "overwrite=true"])
+    dispatch(["render", *arguments, "overwrite=true"])
     assert read(result).shape == (120, 160, 3)
 
 
 def test_the_photo_stands_upright_and_its_phase_is_normalised(tmp_path, rng):
     photo = photograph(tmp_path / "tall.dng", scene(rng, 120, 160), GRBG, orientation=6)
-    main([str(photo), "model=classical", f"out={tmp_path}/out", "device=cpu"])
+    dispatch(["render", str(photo), "model=classical", f"out={tmp_path}/out", "device=cpu"])
     image = read(tmp_path / "out" / "tall-classical.png")
     assert image.shape == (158, 120, 3)
     camera = read_camera(photo)
@@ -175,7 +160,7 @@ def test_mistakes_are_one_sentence(photo, tmp_path, arguments, message, monkeypa
     (tmp_path / "twin").mkdir()
     (tmp_path / "twin" / "photo.dng").write_bytes(photo.read_bytes())
     with pytest.raises(UserError, match=re.escape(message)):
-        main(arguments)
+        dispatch(["render", *arguments])
     assert not (tmp_path / "outputs").exists()
 
 
@@ -188,6 +173,6 @@ def test_help(tmp_path):
 @pytest.mark.shared
 def test_a_real_file_in_full_size(shared, tmp_path):
     name = "Kodak_DC50_DC50IMG_DC0010S.KDC"
-    main([str(shared / "data" / "raw" / name), "model=classical", "device=cpu", f"out={tmp_path}"])
+    dispatch(["render", str(shared / "data" / "raw" / name), "model=classical", "device=cpu", f"out={tmp_path}"])
     (result,) = tmp_path.iterdir()
     assert read(result).shape == (*SHARED_FILES[name][1], 3)

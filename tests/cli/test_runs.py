@@ -1,12 +1,11 @@
 import pytest
 from filelock import FileLock
 
-from ispbench.cli.runs import STATES, differences, main, reason
+from ispbench.cli.main import dispatch
 from ispbench.config import compose
 from ispbench.errors import UserError
-from ispbench.results.leaderboard import COLUMNS
+from ispbench.results.lookup import STATES
 from ispbench.results.record import Record
-from tests.conftest import REPOSITORY
 
 
 def save(folder, identity, **fields):
@@ -33,7 +32,7 @@ def place(tmp_path, monkeypatch):
 
 
 def printed(capsys, *arguments):
-    main(list(arguments))
+    dispatch(["runs", *arguments])
     return capsys.readouterr().out
 
 
@@ -55,18 +54,6 @@ def test_runs_are_listed_newest_first(place, capsys):
 def test_a_failed_run_says_why(place, capsys):
     save(place, "run-1", status="failed", metrics={}, error="There is no [such] file.\nmore")
     assert "run-1 failed: There is no [such] file.\n" in printed(capsys)
-
-
-@pytest.mark.parametrize(
-    "error, line",
-    [
-        (None, ""),
-        ("Set data.root.\nThen again.", "Set data.root."),
-        ('Traceback (most recent call last):\n  File "x"\nValueError: no number\n', "ValueError: no number"),
-    ],
-)
-def test_the_line_that_says_what_happened(error, line):
-    assert reason(error) == line
 
 
 def test_a_run_whose_process_is_gone_was_killed(place, capsys):
@@ -104,11 +91,10 @@ def test_the_list_can_be_narrowed(place, capsys):
     assert "No such runs" in printed(capsys, "--status", "killed")
 
 
-def test_an_unknown_state_names_the_valid_ones(place, capsys):
-    with pytest.raises(SystemExit):
-        main(["--status", "done"])
-    message = capsys.readouterr().err
-    assert all(state in message for state in STATES)
+def test_an_unknown_state_names_the_valid_ones(place):
+    with pytest.raises(UserError) as error:
+        dispatch(["runs", "--status", "done"])
+    assert all(state in str(error.value) for state in STATES)
 
 
 def test_show_says_what_is_not_the_default(place, capsys):
@@ -145,10 +131,6 @@ def test_show_of_two_says_what_differs(place, capsys):
     assert not any(row and row[0] in ("optimizer.lr", "steps", "run.data") for row in shown)
 
 
-def test_keys_that_one_configuration_lacks_differ():
-    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}, "d": []}) == {"a.c": (2, "-"), "d": ("-", [])}
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -162,10 +144,5 @@ def test_a_mistake_is_one_sentence(place, arguments, message):
     for identity in ("run-1", "run-2", "run-3"):
         save(place, identity)
     with pytest.raises(UserError) as error:
-        main(arguments)
+        dispatch(["runs", *arguments])
     assert message in str(error.value)
-
-
-def test_every_column_of_the_leaderboard_is_explained():
-    explained = (REPOSITORY / "results" / "README.md").read_text()
-    assert not [column for column in COLUMNS if f"`{column}`" not in explained]

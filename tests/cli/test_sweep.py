@@ -8,8 +8,8 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ispbench import cli
-from ispbench.cli.sweep import main
+from ispbench.cli import train as training
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.sweep.files import METRIC, parse
 from ispbench.sweep.parameters import DISTRIBUTIONS, hydra_value
@@ -32,6 +32,12 @@ def values_at(options, *quantiles):
     return [sweep.parameters[0].at(quantile) for quantile in quantiles]
 
 
+def rows_of(printed):
+    """The cells of a table whose first column is a number."""
+    cells = [line.split() for line in printed.splitlines()]
+    return [row for row in cells if row and row[0].isdigit()]
+
+
 @pytest.fixture
 def trained(monkeypatch):
     """The overrides of the runs that a sweep starts; a run's score is its width, and 666 fails."""
@@ -43,7 +49,7 @@ def trained(monkeypatch):
             raise UserError("The training diverged.")
         return [float(item.split("=")[1]) for item in overrides if item.startswith("model.width=")]
 
-    monkeypatch.setattr(cli, "train", train, raising=False)
+    monkeypatch.setattr(training, "train", train)
     return runs
 
 
@@ -145,62 +151,62 @@ def test_a_mistake_in_a_file_is_one_sentence(change, message):
 def test_a_mistake_in_the_arguments_is_one_sentence(arguments, message, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as error:
-        main(arguments)
+        dispatch(["sweep", *arguments])
     assert message in str(error.value)
     assert not trained
 
 
 def test_the_shipped_files_are_listed(capsys):
-    main([])
+    dispatch(["sweep"])
     alone = capsys.readouterr().out
-    main(["--list"])
+    dispatch(["sweep", "--list"])
     assert capsys.readouterr().out == alone
     assert "bases       grid " in alone
     assert "bayes       bayes" in alone
 
 
 def test_a_grid_is_one_multirun(trained, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "train", lambda overrides: trained.append(overrides) or [20.0, 30.0, 10.0, None])
-    main(["bases", "model.num_bases=4,8", "seed=0,1", "launcher=joblib"])
+    monkeypatch.setattr(training, "train", lambda overrides: trained.append(overrides) or [20.0, 30.0, 10.0, None])
+    dispatch(["sweep", "bases", "model.num_bases=4,8", "seed=0,1", "launcher=joblib"])
     assert trained == [["-m", "model=metaisp", "model.num_bases=4,8", "seed=0,1", "launcher=joblib"]]
-    rows = [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines() if "│" in line]
+    rows = rows_of(capsys.readouterr().out)
     assert rows == [["4", "1", "30.000"], ["4", "0", "20.000"], ["8", "0", "10.000"], ["8", "1", "-"]]
 
 
 def test_a_grid_in_other_processes_points_to_its_records(trained, capsys):
-    main(["bases", "launcher=joblib"])
+    dispatch(["sweep", "bases", "launcher=joblib"])
     assert len(trained) == 1
     assert "ispbench runs" in capsys.readouterr().out
 
 
 def test_overrides_win_over_the_file(trained, tmp_path):
     path = written(tmp_path, "random", {"model.width": {"values": [8]}, "seed": {"value": 3}})
-    main([path, "--count", "1", "seed=4", "model=metaisp_rhid"])
-    main([path, "--count", "1", "model.width=16"])
+    dispatch(["sweep", path, "--count", "1", "seed=4", "model=metaisp_rhid"])
+    dispatch(["sweep", path, "--count", "1", "model.width=16"])
     assert trained[0] == ["seed=4", "model=metaisp_rhid", "model.width=8"]
     assert trained[1] == ["model=metaisp", "seed=3", "model.width=16"]
 
 
 def test_the_same_seed_gives_the_same_random_runs(trained):
-    main(["random", "--count", "4"])
+    dispatch(["sweep", "random", "--count", "4"])
     first = trained.copy()
-    main(["random", "--count", "2"])
+    dispatch(["sweep", "random", "--count", "2"])
     assert trained[4:] == first[:2]
-    main(["random", "--count", "2", "--seed", "1"])
+    dispatch(["sweep", "random", "--count", "2", "--seed", "1"])
     assert trained[6:] != first[:2]
     assert len(set(map(tuple, first))) == 4
 
 
 def test_a_dry_run_prints_commands_that_give_the_runs(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    main(["random", "--count", "2", "--dry-run"])
+    dispatch(["sweep", "random", "--count", "2", "--dry-run"])
     printed = capsys.readouterr().out.splitlines()
     assert not trained
-    main(["random", "--count", "2"])
+    dispatch(["sweep", "random", "--count", "2"])
     assert printed == [f"python -m ispbench {' '.join(overrides)}" for overrides in trained]
-    main(["bases", "--dry-run"])
+    dispatch(["sweep", "bases", "--dry-run"])
     assert "-m model=metaisp model.num_bases=1,2,4,8,16,32 seed=0,1,2" in capsys.readouterr().out
-    main(["bayes", "--dry-run", "--count", "5"])
+    dispatch(["sweep", "bayes", "--dry-run", "--count", "5"])
     assert "and 4 more" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
@@ -209,13 +215,12 @@ def test_a_dry_run_prints_commands_that_give_the_runs(trained, tmp_path, monkeyp
 def test_a_failed_run_is_told_and_the_rest_goes_on(method, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path, method, {"model.width": {"values": [8, 666]}}, run_cap=6)
-    with pytest.raises(SystemExit) as stop:
-        main([path])
+    with pytest.raises(UserError, match="of 6 runs failed"):
+        dispatch(["sweep", path])
     told = capsys.readouterr()
-    assert stop.value.code == 1
     assert len(trained) == 6
     assert "failed: The training diverged." in told.err
-    rows = [line.replace("│", " ").split() for line in told.out.splitlines() if "│" in line]
+    rows = rows_of(told.out)
     assert len(rows) == 6
     assert rows[0] == ["8", "8.000"]
     assert rows[-1] == ["666", "failed"]
@@ -223,7 +228,7 @@ def test_a_failed_run_is_told_and_the_rest_goes_on(method, trained, tmp_path, mo
 
 def test_a_bayesian_search_finds_the_good_end(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main([written(tmp_path, "bayes", {"model.width": {"min": 1, "max": 1000}}), "--count", "30"])
+    dispatch(["sweep", written(tmp_path, "bayes", {"model.width": {"min": 1, "max": 1000}}), "--count", "30"])
     widths = [int(run[-1].split("=")[1]) for run in trained]
     assert sum(widths[20:]) > sum(widths[:10])
 
@@ -231,32 +236,32 @@ def test_a_bayesian_search_finds_the_good_end(trained, tmp_path, monkeypatch):
 def test_a_stopped_bayesian_search_goes_on_as_if_it_had_not(trained, tmp_path, monkeypatch, capsys):
     (tmp_path / "whole").mkdir()
     monkeypatch.chdir(tmp_path / "whole")
-    main(["bayes", "--count", "14"])
+    dispatch(["sweep", "bayes", "--count", "14"])
     whole = trained.copy()
     trained.clear()
 
     monkeypatch.chdir(tmp_path)
-    main(["bayes", "--count", "4"])
-    normal = cli.train
+    dispatch(["sweep", "bayes", "--count", "4"])
+    normal = training.train
 
     def stopped(overrides):
         trained.append(list(overrides))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "train", stopped)
+    monkeypatch.setattr(training, "train", stopped)
     with pytest.raises(KeyboardInterrupt):
-        main(["bayes", "--count", "14"])
-    monkeypatch.setattr(cli, "train", normal)
+        dispatch(["sweep", "bayes", "--count", "14"])
+    monkeypatch.setattr(training, "train", normal)
     capsys.readouterr()
-    main(["bayes", "--count", "14"])
+    dispatch(["sweep", "bayes", "--count", "14"])
     assert trained[4] == trained[5], "the stopped run is made again"
     assert trained[:4] + trained[5:] == whole
     assert (tmp_path / "outputs" / "sweeps" / "bayes.log").is_file()
 
     trained.clear()
-    main(["bayes", "--count", "14"])
+    dispatch(["sweep", "bayes", "--count", "14"])
     assert not trained, "nothing is left to do"
-    main(["bayes", "--count", "1", "data=zrr", "data.root=elsewhere"])
+    dispatch(["sweep", "bayes", "--count", "1", "data=zrr", "data.root=elsewhere"])
     assert len(trained) == 1, "on other data it is another search"
 
 
@@ -264,8 +269,8 @@ def test_a_bayesian_search_without_optuna_says_what_to_install(trained, tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r'pip install "ispbench\[sweeps\]"'):
-        main(["bayes"])
-    main(["random", "--count", "1"])
+        dispatch(["sweep", "bayes"])
+    dispatch(["sweep", "random", "--count", "1"])
 
 
 def test_help_is_quick(tmp_path):

@@ -16,7 +16,7 @@ from tests.raw.dng import GRBG, RGGB, XTRANS, write_dng
 from tests.raw.test_camera import SHARED_FILES, photograph, scene
 
 SPLITS = ("train", "val", "test")
-TINY = ["data.tile=32", "data.crop=32", "data.batch_size=2", "data.num_workers=0"]
+TINY = ["data.tile=32", "data.crop=32", "data.batch_size=2"]
 
 
 def camera_data(root, *overrides):
@@ -50,13 +50,13 @@ def test_tiles_are_of_the_file_on_the_common_scale(root):
             part = (slice(top, top + 32), slice(left, left + 32))
             mosaic, target = source.read(index)
             assert (mosaic.dtype, target.dtype) == (np.uint16, np.uint8)
-            np.testing.assert_array_equal(mosaic, camera.rescaled(4096, 65535)[part])
+            np.testing.assert_array_equal(mosaic, camera.rescaled(4096, 61440)[part])
             np.testing.assert_array_equal(target, libraw_rendering(camera)[part])
 
 
 def test_batches_are_canonical_whatever_the_files_levels(root):
     data = camera_data(root, "data.augment=false", "data.eval_batch_size=1")
-    batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
+    batch = data.to_canonical(next(iter(data.test_dataloader())))
     file = batch["name"][0].split("@")[0]
     expected = read_camera(root / file).canonical()[:, :16, :16]
     np.testing.assert_allclose(batch["raw"][0].numpy(), expected, atol=1e-5)
@@ -121,7 +121,7 @@ def test_embedded_target(root, rng):
     data = camera_data(root, "data.target=embedded")
     assert data.version == "camera-v1-embedded"
     mosaic, target = data.source("test").read(1)
-    linear = (mosaic[0::2, 1::2].astype(float) - 4096) / 61439
+    linear = (mosaic[0::2, 1::2].astype(float) - 4096) / 57344
     assert np.abs(target[0::2, 1::2, 1] - 200 * linear ** (1 / 2.2)).mean() < 2
     assert "camera-v1-libraw" not in data.version
 
@@ -187,7 +187,7 @@ def test_a_file_that_cannot_be_used_ends_the_command_line_with_its_name(root, rn
 def test_every_real_file_trains_and_tests_from_the_command_line(shared, tmp_path):
     """All files of the folder, the two splits by name; two steps of a tiny network, the record names the target."""
     settings = ["data=camera", f"data.root={shared}/data/raw", "data.tile=256", "data.crop=32", "data.batch_size=2"]
-    settings += ["data.num_workers=0", "data.val_every=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
+    settings += ["num_workers=0", "trainer.val_check_interval=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
     settings += ["trainer.limit_val_batches=1", "metrics.quality.lpips=null", "metrics.latency.repetitions=1"]
     settings += ["metrics.latency.height=32", "metrics.latency.width=32"]
     done = ispbench(*TINY_METAISP, *settings, cwd=tmp_path, ISPBENCH_CACHE=str(tmp_path / "cache"))

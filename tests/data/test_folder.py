@@ -23,7 +23,7 @@ def write_pair(folder, name, rng, size=(32, 48), bits=10, dtype=np.uint16, raw="
 
 
 def folder_data_unprepared(root, *overrides):
-    options = [f"data.root={root}", "data.black_level=0", "data.white_level=1023", "data.num_workers=0"]
+    options = [f"data.root={root}", "data.black_level=0", "data.white_level=1023"]
     return instantiate(compose(["data=folder", *options, *overrides]).data)
 
 
@@ -234,7 +234,8 @@ def batches(data, loader):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_file_ends_a_training_in_one_sentence(root, workers):
-    data = folder_data(root, f"data.num_workers={workers}", "data.batch_size=1", "data.crop=16")
+    data = folder_data(root, "data.batch_size=1", "data.crop=16")
+    data.num_workers = workers
     path = data.source("train").paths(2)[1]
     path.unlink()
     with pytest.raises(UserError) as error:
@@ -244,7 +245,8 @@ def test_an_unreadable_file_ends_a_training_in_one_sentence(root, workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_file_can_be_skipped_and_is_counted(root, workers, capsys):
-    data = folder_data(root, f"data.num_workers={workers}", "data.batch_size=1", "data.crop=16", "data.on_error=skip")
+    data = folder_data(root, "data.batch_size=1", "data.crop=16", "data.on_error=skip")
+    data.num_workers = workers
     path = data.source("train").paths(2)[0]
     path.write_bytes(path.read_bytes()[:-30])
     loader = data.train_dataloader()

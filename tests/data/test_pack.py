@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from ispbench.data import packing as pack
 from ispbench.data.packing import PackedSource, build_pack, is_current, open_pack
+from ispbench.data.pairs import PairSource
 from ispbench.errors import UserError
 from tests.data.test_folder import folder_data, write_pair
 
 
-class Source:
+class Source(PairSource):
     """Random pairs of given shapes; some cannot be read."""
 
     def __init__(self, shapes, broken=(), stamp="s"):

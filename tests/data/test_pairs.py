@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ispbench.data.pairs import PairDataset, random_crop, random_flip
+from ispbench.data.pairs import PairDataset, PairSource, random_crop, random_flip
 from ispbench.data.sampler import TrainingSampler
 
 half_sides = st.integers(2, 8)
@@ -41,7 +41,7 @@ def test_crops_keep_the_cfa_phase_and_the_pair_together(height, width, size, see
     np.testing.assert_array_equal(mosaic, target[..., 2])
 
 
-class Source:
+class Source(PairSource):
     names = ("a", "b", "c")
     fingerprint = "f"
 

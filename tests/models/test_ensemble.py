@@ -103,6 +103,15 @@ def test_the_mean_of_models():
         torch.testing.assert_close(ModelMean(models).eval().forward_scales(raw)[0], expected)
 
 
+def test_an_ensemble_passes_the_levels_on():
+    models = [build_model("microisp"), build_model("punet", ["model.width=4"])]
+    ensemble = SelfEnsemble(ModelMean(models))
+    ensemble.set_levels(255, 4095)
+    raw = torch.zeros(1, 4, 2, 2)
+    for model in models:
+        torch.testing.assert_close(model.net_inputs(raw)[0], torch.full_like(raw, 255 / 4095))
+
+
 def test_an_ensemble_is_counted_with_all_its_passes():
     models = [build_model("microisp"), build_model("punet", ["model.width=4"])]
     single = [complexity(model, 64, 64) for model in models]

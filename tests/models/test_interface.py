@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 
 
@@ -49,3 +50,17 @@ def test_images_are_clamped_in_eval_alone():
     raw = torch.full((1, 4, 8, 8), 3.0)
     assert model.train()(raw).max() == 3
     assert model.eval()(raw).max() == 1
+
+
+def test_levels_are_those_of_zrr_until_told():
+    model = Model()
+    assert (model.black_level, model.white_level) == (63, 1020)
+    model.set_levels(0, 4095)
+    assert (model.black_level, model.white_level) == (0, 4095)
+    assert (Model().black_level, Model().white_level) == (63, 1020), "other models keep theirs"
+
+
+@pytest.mark.parametrize("levels", [(64, 64), (1023, 64), (-1, 64), (0, float("nan")), (0, float("inf"))])
+def test_impossible_levels_are_refused(levels):
+    with pytest.raises(UserError, match="must lie between 0 and the white level"):
+        Model().set_levels(*levels)

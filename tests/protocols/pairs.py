@@ -5,6 +5,7 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.pairs import PairSource
 from ispbench.raw.bayer import unpack
 
 
@@ -26,7 +27,7 @@ def mosaic_of(linear, white):
     return unpack(np.rint(planes * white)).astype(np.uint16)
 
 
-class Shifted:
+class Shifted(PairSource):
     """Pairs whose target shows at p what the RAW shows at p + shift, in other colours."""
 
     def __init__(self, count=3, size=96, shift=(1.5, -1.0), white=4095):
@@ -57,10 +58,6 @@ class ShiftedData(PairedDataModule):
             augment=False,
             batch_size=1,
             eval_batch_size=2,
-            num_workers=0,
-            max_steps=1,
-            val_every=1,
-            seed=0,
             pack="never",
         )
         self.options = options
@@ -75,5 +72,5 @@ def first_pair(data):
 
     pair = PairDataset(data.source("test"))[0]
     batch = {key: torch.from_numpy(np.ascontiguousarray(pair[key]))[None] for key in ("raw", "target")}
-    batch = data.on_after_batch_transfer(batch, 0)
+    batch = data.to_canonical(batch)
     return batch["raw"][0], batch["target"][0]

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import pytest
@@ -55,7 +53,7 @@ def test_the_target_moves_onto_the_raw(tmp_path):
 
 def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
     data, aligning = ShiftedData(), protocol(tmp_path)
-    said = aligning.prepare(data)
+    said = aligning.prepare(data, "test")
     batch = batch_of(data, [2, 0])
     target, mask, veil = aligning.reference(batch["target"], batch)
     for row, number in enumerate((2, 0)):
@@ -73,7 +71,7 @@ def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
 def test_targets_are_computed_once_and_alike(tmp_path):
     first, again, elsewhere = Counting(), Counting(), Counting()
     checksums = [
-        protocol(cache, mapping).prepare(ShiftedData())["target_checksum"]
+        protocol(cache, mapping).prepare(ShiftedData(), "test")["target_checksum"]
         for cache, mapping in ((tmp_path / "a", first), (tmp_path / "a", again), (tmp_path / "b", elsewhere))
     ]
     assert (first._calls, again._calls, elsewhere._calls) == (3, 0, 3)
@@ -89,26 +87,26 @@ def test_other_pairs_or_settings_have_other_targets(tmp_path):
 
 def test_an_interruption_loses_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData())
+        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData(), "test")
     rest = Counting()
-    protocol(tmp_path, rest).prepare(ShiftedData())
+    protocol(tmp_path, rest).prepare(ShiftedData(), "test")
     assert rest._calls == 1
 
 
 def test_a_damaged_file_is_made_anew_before_the_set_is_finished(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData())
+        protocol(tmp_path, Counting(stop_after=2)).prepare(ShiftedData(), "test")
     [first, *_] = sorted(tmp_path.rglob("*.png"))
     first.write_bytes(first.read_bytes()[:100])
     rest = Counting()
-    protocol(tmp_path, rest).prepare(ShiftedData())
+    protocol(tmp_path, rest).prepare(ShiftedData(), "test")
     assert rest._calls == 2
 
 
 @pytest.mark.parametrize("harm", ["change", "remove"])
 def test_a_changed_target_is_refused(tmp_path, harm):
     aligning, data = protocol(tmp_path), ShiftedData()
-    aligning.prepare(data)
+    aligning.prepare(data, "test")
     path = aligning.targets(data, "test").folder / "000001.png"
     if harm == "remove":
         path.unlink()
@@ -124,7 +122,7 @@ def test_a_changed_target_is_refused(tmp_path, harm):
 def test_a_cache_that_cannot_be_written_is_the_users_mistake(tmp_path):
     (tmp_path / "aligned").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
-        protocol(tmp_path).prepare(ShiftedData())
+        protocol(tmp_path).prepare(ShiftedData(), "test")
 
 
 def test_the_target_follows_the_output():
@@ -173,17 +171,9 @@ def write_dataset(root):
     return [f"data.root={root}", "data=folder", "data.black_level=0", "data.white_level=4095", "data.test_fraction=0.5"]
 
 
-def align(*arguments, cwd):
-    code = "from ispbench.cli.main import _guarded; from ispbench.cli.data_align import main; import sys; "
-    code += "sys.exit(_guarded(lambda: main(sys.argv[1:])))"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
-    )
-
-
 def test_the_command_line_aligns_scores_and_records(tmp_path):
     data = [*write_dataset(tmp_path / "data"), "protocol.mapping.steps=30", f"paths.cache={tmp_path / 'cache'}"]
-    done = align(*data, "--picture", "pairs.png", cwd=tmp_path)
+    done = ispbench("data", "align", *data, "--picture", "pairs.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     checksum = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("checksum"))
     assert cv2.imread(str(tmp_path / "pairs.png")).shape[1] > 5 * 64
@@ -204,7 +194,7 @@ def test_the_command_line_complains_in_a_sentence(tmp_path):
         (["protocol/flow=dys"], "dis"),
         (["protocol.flow.preset=best"], "ultrafast, fast, medium"),
     ):
-        done = align(*arguments, cwd=tmp_path)
+        done = ispbench("data", "align", *arguments, cwd=tmp_path)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr

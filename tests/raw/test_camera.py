@@ -69,10 +69,10 @@ def test_canonical_and_rescaled_levels(tmp_path):
     mosaic = np.full((24, 24), 64, np.uint16)
     mosaic[0, 0], mosaic[0, 2], mosaic[0, 4] = 1023, 4000, 44
     camera = read_camera(write_dng(tmp_path / "a.dng", mosaic, black=(64,) * 4))
-    raw, dn = camera.canonical(), camera.rescaled(4096, 65535)
-    np.testing.assert_allclose(raw[0, 0, :4], [1, 1, -20 / 959, 0], atol=1e-6)
+    raw, dn = camera.canonical(), camera.rescaled(4096, 61440)
+    np.testing.assert_allclose(raw[0, 0, :4], [1, 3936 / 959, -20 / 959, 0], atol=1e-6)
     assert dn.dtype == np.uint16
-    np.testing.assert_array_equal(dn[0, :8:2], [65535, 65535, round(4096 - 20 / 959 * 61439), 4096])
+    np.testing.assert_array_equal(dn[0, :8:2], [61440, 65535, round(4096 - 20 / 959 * 57344), 4096])
 
 
 def test_white_balance_and_matrix_are_metadata(tmp_path, rng):

@@ -1,15 +1,19 @@
 import numpy as np
 
-from ispbench.raw.levels import BGRG_ORDER, keep_black, subtract_black
+from ispbench.raw.levels import BGRG_ORDER, add_black_level, normalize_raw
 
 
 def test_black_is_zero_and_white_is_one():
-    np.testing.assert_allclose(subtract_black(np.array([63.0, 1020.0, 40.0]), 63, 1020), [0, 1, -23 / 957])
+    np.testing.assert_allclose(normalize_raw(np.array([63.0, 1020.0]), 63, 1020), [0, 1])
 
 
-def test_keep_black_equals_the_division_by_white(rng):
+def test_noise_below_black_and_values_above_white_are_kept():
+    np.testing.assert_allclose(normalize_raw(np.array([40.0, 1023.0]), 63, 1020), [-23 / 957, 960 / 957])
+
+
+def test_add_black_level_equals_the_division_by_white(rng):
     dn = rng.integers(0, 1024, (4, 5, 5)).astype(float)
-    np.testing.assert_allclose(keep_black(subtract_black(dn, 63, 1020), 63, 1020), dn / (4 * 255))
+    np.testing.assert_allclose(add_black_level(normalize_raw(dn, 63, 1020), 63, 1020), dn / (4 * 255))
 
 
 def test_authors_stacking_order():

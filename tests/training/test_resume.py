@@ -37,8 +37,8 @@ class BreakAt(pl.Callback):
 
 
 def data(batch_size=2):
-    options = {"crop": 16, "augment": True, "batch_size": batch_size, "eval_batch_size": 8, "num_workers": 0}
-    options |= {"max_steps": STEPS, "val_every": 2, "seed": 0, "pack": "never", "num_train": 7, "tile": 32}
+    options = {"crop": 16, "augment": True, "batch_size": batch_size, "eval_batch_size": 8}
+    options |= {"pack": "never", "num_train": 7, "tile": 32}
     return MiniData(data_seed=0, cache=os.environ["ISPBENCH_CACHE"], **LEVELS, **options)
 
 

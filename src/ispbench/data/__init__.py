@@ -1,1 +1,3 @@
-"""Datasets of RAW and sRGB pairs behind one datamodule."""
+"""Datasets of RAW and sRGB pairs, behind one datamodule."""
+
+SPLITS = ("train", "val", "test")

@@ -1,4 +1,4 @@
-"""The user's cache folder, and folders that appear there whole or not at all."""
+"""The user's cache folder, and folders in it that are either complete or absent."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ def cache_folder(configured: str | None = None) -> Path:
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """Makes a folder unless it is there: builds it under another name, then renames it.
+    """Returns the folder, building it first if it does not exist.
 
-    An interrupted build leaves nothing behind that a later one would take for whole. Of two simultaneous builds of the
-    same content, the first to finish stays.
+    It is built under a temporary name and then renamed, so that an interrupted build leaves nothing behind that looks
+    complete. If two processes build it at the same time, the first to finish wins.
 
     Raises:
-        UserError: if the place cannot be written to.
+        UserError: if the cache cannot be written to.
     """
     if folder.is_dir():
         return folder

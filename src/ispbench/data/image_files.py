@@ -16,18 +16,18 @@ TARGET_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
 
 
 def read_mosaic(path: Path, size: Sequence[int] | None = None) -> NDArray[np.uint16]:
-    """Reads a Bayer mosaic in DN as stored: 8 bits in a file mean small values, not another scale.
+    """Reads a Bayer mosaic in DN as stored. 8 bits in a file mean that the values are small, not another scale.
 
     Args:
-        path: A gray 8- or 16-bit PNG or TIFF, an array of these types in ``.npy``, or little-endian uint16 without any
+        path: A gray 8- or 16-bit PNG or TIFF, an array of these types in ``.npy``, or little-endian uint16 without a
             header in ``.raw`` or ``.bin``.
-        size: Height and width of a file without header.
+        size: Height and width, needed for a file without a header.
 
     Returns:
         Shape (H, W).
 
     Raises:
-        UserError: if the file is not that.
+        UserError: if the file is anything else.
     """
     suffix = path.suffix.lower()
     content = read_bytes(path)
@@ -64,7 +64,7 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
 
 
 def stored_bits(path: Path) -> int:
-    """How many bits a value has in a file, 8 or 16; that says nothing about the sensor's scale."""
+    """The bits of a value in a file, 8 or 16. They say nothing about the sensor's own bit depth."""
     if path.suffix.lower() == ".png":
         with path.open("rb") as file:
             return file.read(25)[-1]
@@ -101,7 +101,7 @@ def _decode(path: Path, content: NDArray[np.uint8], flags: int) -> NDArray:
 
 
 def _truncated(path: Path, content: NDArray[np.uint8]) -> bool:
-    """Whether the end marker is missing; OpenCV fills what a cut file lacks without an error."""
+    """Whether the end marker is missing. OpenCV fills in what a truncated file lacks without an error."""
     tail = content[-64:].tobytes()
     if path.suffix.lower() == ".png":
         return b"IEND" not in tail

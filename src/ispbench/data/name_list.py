@@ -1,4 +1,4 @@
-"""Many strings without many Python objects."""
+"""A long list of names without one Python object per name."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,9 +8,9 @@ import numpy as np
 class Strings(Sequence[str]):
     """A fixed list of strings in two arrays.
 
-    Loader processes share the pages of the process they were forked from until something writes to them. Reading a list
-    of Python strings writes to them (reference counts), so that every worker slowly gets its own copy of the whole
-    list; reading this does not.
+    Loader processes share memory pages with the process they were forked from until someone writes to them. Merely
+    reading a list of Python strings writes to them (reference counts), so that every worker ends up with its own copy
+    of the list. Reading this one does not.
 
     Args:
         strings: The strings, in order.

@@ -25,35 +25,36 @@ from ispbench.data.parallel import read_pairs
 from ispbench.errors import UserError
 
 _MAGIC = b"ISPPACK1"
-_TAIL = struct.Struct("<q8s")  # where the description starts; magic
-_ROW = np.dtype(
-    "<i8"
-)  # a row of the table: offset, height, width; of an unreadable pair: offset, -1, bytes of the reason
+_TAIL = struct.Struct("<q8s")  # offset of the description, magic
+# A row of the table is offset, height, width; for an unreadable pair it is offset, -1, length of the reason in bytes.
+_ROW = np.dtype("<i8")
 _CHUNK = 32  # pairs between two entries of the journal
-_SPARE = 64 * 2**20  # bytes of disk that stay free
+_SPARE = 64 * 2**20  # bytes of disk to leave free
 
 
 def pack_path(cache: Path, version: str, place: str, split: str) -> Path:
-    """Where the packed copy of a split of the dataset in a place lies."""
+    """The path of the packed copy of a split.
+
+    Args:
+        cache: The cache folder.
+        version: Of the dataset.
+        place: The dataset's folder, so that two copies of a dataset have a pack each.
+        split: train, val or test.
+    """
     return cache / "packed" / f"{version}-{hashlib.sha256(place.encode()).hexdigest()[:12]}" / f"{split}.pack"
 
 
-def stamp_of(source: PairSource) -> str:
-    """What changes when the files of a source change."""
-    return str(getattr(source, "stamp", source.fingerprint))
-
-
-class PackedSource:
+class PackedSource(PairSource):
     """The pairs of a packed file.
 
-    A pair is mapped when it is read and unmapped when its arrays are gone, so that a process holds no more of the file
-    than it works on, however large the file is.
+    Each pair is mapped when it is read and unmapped when its arrays are released, so that a process holds no more of
+    the file than it is working on.
 
     Args:
-        path: Of the packed file.
+        path: The packed file.
 
     Raises:
-        ValueError: if the file is not a whole packed file.
+        ValueError: if the file is not a complete packed file.
     """
 
     thread_safe = True
@@ -64,11 +65,11 @@ class PackedSource:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             if size < _TAIL.size:
-                raise ValueError(f"{path} is no packed file")
+                raise ValueError(f"{path} is not a packed file")
             file.seek(size - _TAIL.size)
             start, magic = _TAIL.unpack(file.read())
             if magic != _MAGIC or not 0 <= start < size:
-                raise ValueError(f"{path} is no packed file")
+                raise ValueError(f"{path} is not a packed file")
             file.seek(start)
             about = json.loads(file.read(size - _TAIL.size - start))
             file.seek(about["names"])
@@ -76,10 +77,7 @@ class PackedSource:
             table = file.read(start - about["table"])
         self._table = np.frombuffer(table, _ROW).reshape(len(self.names), 3)
         self.fingerprint: str = about["fingerprint"]
-        self.stamp: str = about["stamp"]
-
-    def __len__(self) -> int:
-        return len(self.names)
+        self.stamp = about["stamp"]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_file": None}
@@ -106,13 +104,13 @@ class PackedSource:
 
 
 def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSource:
-    """The packed copy of a source if it is there or wanted, else the source.
+    """The packed copy of a source, if there is one or one is to be built; otherwise the source itself.
 
     Args:
         source: The files.
-        path: Of the packed copy; one that is not of these files is made anew.
-        build: Whether to make a missing one.
-        skip: Whether unreadable pairs are noted in the copy; otherwise they end the packing.
+        path: The packed copy; an outdated one is rebuilt.
+        build: Whether to build a missing one.
+        skip: Whether to note unreadable pairs in the copy; otherwise they end the packing.
     """
     if not path.exists() and not build:
         return source
@@ -121,23 +119,23 @@ def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSo
 
 
 def is_current(source: PairSource, path: Path) -> bool:
-    """Whether a packed copy is there, whole, and of the files as they are now."""
+    """Whether there is a complete packed copy of the files as they are now."""
     try:
-        return PackedSource(path).stamp == stamp_of(source)
+        return PackedSource(path).stamp == source.stamp
     except (OSError, ValueError, KeyError):
         return False
 
 
 def build_pack(source: PairSource, path: Path, skip: bool = False) -> None:
-    """Packs a source, from where an interrupted packing of the same files stopped; does nothing if that is done.
+    """Packs a source unless that is done. An interrupted packing of the same files continues where it stopped.
 
     Args:
         source: The pairs.
-        path: Of the packed file.
-        skip: Whether unreadable pairs are noted instead of ending the packing.
+        path: The packed file to write.
+        skip: Whether to note unreadable pairs instead of ending the packing.
 
     Raises:
-        UserError: if a pair cannot be read, or the disk is full or not writable.
+        UserError: if a pair cannot be read, or if the disk is full or read-only.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +153,7 @@ def build_pack(source: PairSource, path: Path, skip: bool = False) -> None:
 
 def _build(source: PairSource, path: Path, skip: bool) -> None:
     part, journal = path.with_suffix(".part"), path.with_suffix(".journal")
-    key = stamp_of(source).encode()
+    key = source.stamp.encode()
     table = _finished(journal, part, key)
     _check_disk_space(source, path.parent, len(table))
     if not len(table):
@@ -217,7 +215,7 @@ def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: st
 
 
 def _finished(journal: Path, part: Path, key: bytes) -> np.ndarray:
-    """The table of the pairs that an interrupted packing of the same files has written."""
+    """The table of the pairs that an interrupted packing of the same files has completed."""
     empty = np.empty((0, 3), _ROW)
     if not (journal.is_file() and part.is_file()):
         return empty

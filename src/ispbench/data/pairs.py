@@ -1,6 +1,8 @@
-"""RAW and sRGB pairs: where they come from, how a training patch is cut and turned."""
+"""RAW and sRGB pairs: where they come from, and how training patches are cropped, flipped and rotated."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,24 +17,41 @@ _TRIES = 100  # unreadable neighbors in a row before a training gives up
 Pair = tuple[NDArray[np.uint16], NDArray[np.uint8]]
 
 
-class PairSource(Protocol):
-    """One split of a dataset, in sensor numbers."""
+class PairSource(ABC):
+    """One split of a dataset. A new kind of dataset sets `names` and `fingerprint` and implements `read`.
 
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of the pairs, in order."""
-        ...
+    Attributes:
+        names: The names of the pairs, in order.
+        fingerprint: A hash that changes with the pairs, their order and their sizes.
+        thread_safe: Whether several threads may call `read` at the same time.
+    """
 
-    @property
-    def fingerprint(self) -> str:
-        """A hash that changes with the pairs, their order and their sizes."""
-        ...
+    names: Sequence[str]
+    fingerprint: str
+    thread_safe: bool = False
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.names)
 
+    @abstractmethod
     def read(self, index: int) -> Pair:
-        """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
-        ...
+        """Reads one pair.
+
+        Returns:
+            The RGGB mosaic in DN, shape (H, W), uint16, and the sRGB target, shape (H, W, 3), uint8.
+
+        Raises:
+            UserError: naming the file that cannot be read.
+        """
+
+    @cached_property
+    def stamp(self) -> str:
+        """A hash that changes whenever the files on this disk do, so that an outdated packed copy is noticed."""
+        return self.fingerprint
+
+    def stored_bits(self, index: int) -> int | None:
+        """The bits of a RAW value in the pair's own file, 8 or 16; None for pairs that are not such files."""
+        return None
 
 
 @runtime_checkable
@@ -45,23 +64,23 @@ class SampleSource(Protocol):
 
 
 class UnreadablePairError(UserError):
-    """A pair that cannot be read; in the process that trains it says the same sentence as in the one that loads."""
+    """A pair that cannot be read. The message is the same in the training process as in the loader process."""
 
     def __init__(self, sentence: str) -> None:
-        # A loader process hands an error on as its printed traceback, which ends with the sentence.
+        # A loader process passes an error on as its printed traceback, which ends with the sentence.
         super().__init__(sentence.rpartition(f"{type(self).__qualname__}: ")[2].strip())
 
 
 class PairDataset(Dataset):
-    """Packed pairs for a network, as stored; the datamodule scales them on the device.
+    """Pairs as a network takes them: packed RAW and target, still as stored. The datamodule scales them on the device.
 
     Args:
         source: The pairs.
         crop: Side of the random patch to cut, even; None for whole images.
-        augment: Whether to flip and turn the patches.
-        seed: Together with a sample's number in training, decides patch and turn.
-        skip: Whether the next pair takes the place of an unreadable one; each sample then tells in ``skipped`` what was
-            left out for it, one line a pair.
+        augment: Whether to flip and rotate the patches at random.
+        seed: Decides crops and flips, together with a sample's number in the training.
+        skip: Whether to replace an unreadable pair by the next one. Each sample then lists the reasons in ``skipped``,
+            one line per pair left out.
     """
 
     def __init__(
@@ -80,8 +99,8 @@ class PairDataset(Dataset):
         """One pair.
 
         Args:
-            key: The pair's index, or its index and the number of this sample in the whole training, which alone (with
-                the seed) decides the random choices: they do not depend on workers, devices or interruptions.
+            key: The pair's index, or its index and the number of this sample in the whole training. That number and
+                the seed alone decide the random choices, so that workers, devices and interruptions change nothing.
 
         Returns:
             ``raw`` uint16 (4, h, w), ``target`` uint8 (3, 2h, 2w), ``index``, ``name``.
@@ -124,7 +143,7 @@ class PairDataset(Dataset):
 
 
 def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Cuts the same patch from both at an even offset; images that are smaller keep their own size."""
+    """Crops both to the same patch, at an even offset. A side that is shorter than `size` stays whole."""
     height, width = mosaic.shape
     top = 2 * int(rng.integers(max(height - size, 0) // 2 + 1))
     left = 2 * int(rng.integers(max(width - size, 0) // 2 + 1))
@@ -133,10 +152,10 @@ def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Gene
 
 
 def random_flip(mosaic: NDArray, target: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """One of the eight flips and quarter turns, the same for both, with the mosaic still RGGB afterwards.
+    """One of the eight flips and quarter rotations, the same for both images; the mosaic is still RGGB afterwards.
 
-    A transposition keeps R and B in place. A flip about the axis of a *column* keeps the CFA phase; it leaves the last
-    column without a source, which is filled from the column that mirrors into it, in both images.
+    Transposing keeps R and B in place. Mirroring about a column of pixels, rather than about the border, keeps the CFA
+    phase. It leaves the last column without a source; that one is filled by mirroring at the other end, in both images.
     """
     flip_rows, flip_columns, transpose = rng.integers(2, size=3)
     if flip_rows:

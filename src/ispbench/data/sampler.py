@@ -1,4 +1,4 @@
-"""The order of the training samples, as a pure function of the seed and the position in training."""
+"""The order of the training samples: a pure function of the seed and the position in the training."""
 
 from collections.abc import Iterator
 
@@ -9,17 +9,17 @@ from torch.utils.data import Sampler
 class TrainingSampler(Sampler):
     """Shuffles each epoch and numbers its samples.
 
-    Yields ``(index, draw)``, draw being the sample's number in the whole training, so that a resumed run sees the
-    patches that an uninterrupted one would have seen.
+    It yields ``(index, draw)``. ``draw`` is the sample's number in the whole training, so that a resumed run gets the
+    same patches as one that was never interrupted.
 
     Args:
         length: The number of pairs.
-        seed: Of the run.
-        rank: Of this process.
-        world_size: How many processes share an epoch; each takes every world_size-th sample, and the samples that do
-            not divide evenly are left out of the epoch.
-        epoch: The epoch to begin with.
-        done: How many samples of that epoch this process has seen already.
+        seed: The run's seed.
+        rank: The rank of this process.
+        world_size: How many processes share an epoch. Each takes every world_size-th sample; the remainder that does
+            not divide evenly is left out of the epoch.
+        epoch: The epoch to start with.
+        done: How many samples of that epoch this process has already seen.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class TrainingSampler(Sampler):
         self._begun = (epoch, done)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
+        """Sets the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""Fixed split lists of datasets whose files are numbered, shipped in ``splits/`` and guarded by hashes.
+"""Fixed split lists for datasets with numbered files, shipped in ``splits/`` and protected by hashes.
 
-A list says which numbers of a folder are held out of training. Numbers are held out in blocks of 32 neighbors, since
-neighboring crops may come from one photo. The blocks were chosen by a hash (`choose_blocks`), not by hand.
+A list says which numbers of a folder are held out of training. They are held out in blocks of 32 consecutive numbers,
+since neighboring crops may come from the same photo. A hash chose the blocks (`choose_blocks`), not a person.
 
     >>> SplitList.load("zrr-v1").split_of("train", 0)
     'train'
@@ -20,14 +20,14 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class SplitList:
-    """What is held out of which folder.
+    """The numbers that each split takes from each folder.
 
     Attributes:
-        name: Of the list and of its file.
-        counts: Folder to the number of pairs it has when it is whole.
-        exact: Whether that number is exact, and the numbers run from 0; else it is a minimum, and they have no gaps.
-        whole: Folder to the split of what is not held out of it.
-        held_out: Split to its folder and the numbers.
+        name: The name of the list and of its file.
+        counts: Folder to the number of pairs in a complete copy.
+        exact: Whether that count is exact, with numbers from 0. Otherwise it is a minimum, and numbers have no gaps.
+        whole: Folder to the split that gets whatever is not held out.
+        held_out: Split to the folder and the numbers held out for it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class SplitList:
 
     @classmethod
     def load(cls, name: str) -> "SplitList":
-        """Reads a shipped list and compares it with its hashes.
+        """Reads a shipped list and verifies its hashes.
 
         Raises:
             ValueError: if the file was altered.
@@ -53,14 +53,14 @@ class SplitList:
         return cls(name, content["counts"], content["exact"], content["whole"], held_out)
 
     def split_of(self, folder: str, number: int) -> str | None:
-        """The split of a numbered pair of a folder; None if it has none."""
+        """The split of a numbered pair in a folder; None if no split takes it."""
         for split, (place, numbers) in self.held_out.items():
             if place == folder and number in numbers:
                 return split
         return self.whole.get(folder)
 
     def missing(self, folder: str, present: Iterable[int]) -> tuple[int, list[int]]:
-        """How many pairs a folder lacks, and the numbers known to be missing, in order."""
+        """How many pairs a folder lacks, and the numbers that are known to be missing, in order."""
         numbers = set(present)
         first = 0 if self.exact or not numbers else min(numbers)
         end = self.counts[folder] if self.exact else max(numbers, default=0) + 1
@@ -74,16 +74,16 @@ def hash_numbers(folder: str, numbers: Iterable[int]) -> str:
 
 
 def choose_blocks(name: str, count: int, share: float, taken: Iterable[int] = ()) -> list[list[int]]:
-    """The rule behind the lists: the share of whole blocks whose ``sha256(NAME/BLOCK)`` is smallest.
+    """The rule behind the lists: the blocks with the smallest ``sha256(NAME/BLOCK)``.
 
     Args:
-        name: Of the list and the split, such as ``zrr-v1/val``.
-        count: Of the numbers 0, 1, ...
-        share: Of the whole blocks to choose.
-        taken: Blocks that another split has.
+        name: The list and the split, such as ``zrr-v1/val``.
+        count: How many numbers there are, from 0.
+        share: The fraction of complete blocks to choose.
+        taken: Blocks that already belong to another split.
 
     Returns:
-        First and last number of each chosen block, ascending.
+        The first and last number of each chosen block, in ascending order.
     """
     free = np.setdiff1d(np.arange(count // BLOCK), list(taken))
     chosen = sorted(free, key=lambda block: hashlib.sha256(f"{name}/{block}".encode()).hexdigest())

@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,8 +19,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ispbench.models.interface import ISPModel
 
-# Height and width of the Bayer images that complexity is reported at: ZRR's, MAI21's, the challenges' full HD.
-SIZES = MappingProxyType({"448x448": (448, 448), "256x256": (256, 256), "fullhd": (1080, 1920)})
 _NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 _MOVES = {"clone", "_to_copy", "copy_", "copy", "detach", "fill_", "zero_", "lift_fresh"}  # of data, no arithmetic
 

@@ -2,27 +2,20 @@
 
 from collections.abc import Sequence
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-
-from ispbench.config import compose
-from ispbench.errors import UserError
+from ispbench.config import build, compose
 from ispbench.models.interface import ISPModel
 
 
-def build_model(name: str, overrides: Sequence[str] = (), data: str = "zrr") -> ISPModel:
-    """Builds the model that ``conf/model/<name>.yaml`` describes, with fresh weights.
+def build_model(name: str, overrides: Sequence[str] = ()) -> ISPModel:
+    """Builds the model that ``conf/model/<name>.yaml`` describes, with fresh weights and the sensor levels of ZRR.
+
+    To run it on other data, call ``model.set_levels(data.black_level, data.white_level)``.
 
     Args:
         name: A file of ``conf/model/``, such as ``metaisp``.
         overrides: Hydra overrides, such as ``model.num_bases=4``.
-        data: The dataset whose sensor levels the model is built for.
 
     Raises:
         UserError: for an unknown model or override, naming the valid ones.
     """
-    config = compose([f"model={name}", f"data={data}", *overrides])
-    try:
-        return instantiate(config.model)
-    except InstantiationException as error:
-        raise error.__cause__ if isinstance(error.__cause__, UserError) else error from None
+    return build(compose([f"model={name}", *overrides]).model)

@@ -61,6 +61,11 @@ class SelfEnsemble(ISPModel):
         """The network of the model."""
         return self.model.net
 
+    def set_levels(self, black_level: float, white_level: float) -> None:
+        """Tells the model."""
+        super().set_levels(black_level, white_level)
+        self.model.set_levels(black_level, white_level)
+
     def forward_scales(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The mean image, shape (N, 3, 2h, 2w), not clamped, of packed RAW (N, 4, h, w)."""
         view = _view_planes if self.mode == "planes" else _view_phase
@@ -89,6 +94,12 @@ class ModelMean(ISPModel):
     def net(self) -> nn.Module:  # type: ignore[override]
         """The networks of all models."""
         return nn.ModuleList(model.net for model in self._members())
+
+    def set_levels(self, black_level: float, white_level: float) -> None:
+        """Tells every model."""
+        super().set_levels(black_level, white_level)
+        for model in self._members():
+            model.set_levels(black_level, white_level)
 
     def _members(self) -> list[Any]:
         return list(self.models)

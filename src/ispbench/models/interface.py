@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ispbench.errors import UserError
+
 
 class ISPModel(nn.Module):
     """A camera ISP around a bare network in its authors' convention.
@@ -25,6 +27,9 @@ class ISPModel(nn.Module):
             may return a tuple, the image first and then its side outputs.
         multiple: Packed height and width are padded to a multiple of this before they enter `net`.
         minimum: They are padded to at least this; a multiple of `multiple`.
+        black_level: Of the sensor, in DN, for networks that see RAW with its black level; ZRR's unless `set_levels`
+            says otherwise.
+        white_level: Of the sensor, in DN, likewise.
         paper: Citation of the method.
         input_kind: The authors' input convention in a few words.
         unused_parameters: Prefixes of parameters of `net` that its forward pass never reads, kept because the authors'
@@ -34,9 +39,21 @@ class ISPModel(nn.Module):
     net: nn.Module
     multiple: int = 1
     minimum: int = 1
+    black_level: float = 63.0
+    white_level: float = 1020.0
     paper: ClassVar[str] = ""
     input_kind: ClassVar[str] = "packed RAW"
     unused_parameters: tuple[str, ...] = ()
+
+    def set_levels(self, black_level: float, white_level: float) -> None:
+        """Tells the model the levels of the sensor whose images it will see: those of the dataset.
+
+        Raises:
+            UserError: unless 0 <= `black_level` < `white_level`.
+        """
+        if not 0 <= black_level < white_level < float("inf"):
+            raise UserError(f"The black level {black_level} must lie between 0 and the white level {white_level}.")
+        self.black_level, self.white_level = float(black_level), float(white_level)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The inputs of `net` in its authors' convention.

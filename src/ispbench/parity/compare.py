@@ -1,18 +1,14 @@
-"""``ispbench parity``: every baseline against its authors' network."""
+"""Every baseline against its authors' network, for equal weights and inputs."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ispbench.checkpoints import load_official, load_strictly
-from ispbench.errors import UserError
-from ispbench.parity.vectors import Vector, load_vectors
+from ispbench.parity.vectors import Vector
 
 # The reference output of a network that amplifies float32 rounding beyond the tolerance is itself rounding: it is
 # compared in float64, at a tolerance relative to its scale.
@@ -91,24 +87,3 @@ def as_markdown(rows: Sequence[Parity]) -> str:
             f"| {row.gmacs:.4f} | {reference} |"
         )
     return "\n".join(lines)
-
-
-def main(arguments: list[str]) -> None:
-    """``ispbench parity``."""
-    vectors = load_vectors()
-    parser = argparse.ArgumentParser(
-        prog="ispbench parity",
-        description="Compare baselines with the outputs of their public implementations for equal weights and inputs.",
-    )
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"default: all of {', '.join(vectors)}")
-    parser.add_argument("--output", type=Path, help="also write the table to this Markdown file")
-    options = parser.parse_args(arguments)
-    if unknown := [name for name in options.networks if name not in vectors]:
-        raise UserError(f"No reference vector of {', '.join(unknown)}; there are {', '.join(vectors)}.")
-    rows = [compare(vectors[name]) for name in track(options.networks or list(vectors), "Comparing", transient=True)]
-    table = as_markdown(rows)
-    print(table)
-    if options.output:
-        options.output.write_text(table + "\n")
-    if different := [row.key for row in rows if not row.equal]:
-        raise UserError(f"Not equal to the public implementation: {', '.join(different)}.")

@@ -1,1 +1,1 @@
-"""Targets aligned with the RAW: colour mapping, optical flow and warping."""
+"""Targets aligned with the RAW: color mapping, optical flow and warping."""

@@ -12,32 +12,32 @@ from torch import Tensor
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.protocols.aligned_targets import AlignedTargets, aligned_targets
-from ispbench.protocols.base import Reference
+from ispbench.protocols.base import Protocol, Reference
 from ispbench.protocols.flow import FlowEstimator, warp
-from ispbench.protocols.mapping import ColourMapping
+from ispbench.protocols.mapping import ColorMapping
 
 
-class AlignedToRaw:
-    """The target warped to the RAW once, through a colour mapping and optical flow; only valid pixels count.
+class AlignedToRaw(Protocol):
+    """The target warped to the RAW once, through a color mapping and optical flow; only valid pixels count.
 
     Every model is scored against the same images. The name holds the estimator, as in ``aligned-gt-raw-dis``.
 
     Args:
         flow: The flow estimator.
-        mapping: What gives the RAW the photo's colours.
+        mapping: What gives the RAW the target's colors.
         cache: Folder to keep the targets in; null for the user's cache folder.
     """
 
-    def __init__(self, flow: FlowEstimator, mapping: ColourMapping, cache: str | None = None) -> None:
+    def __init__(self, flow: FlowEstimator, mapping: ColorMapping, cache: str | None = None) -> None:
         self.flow = flow
         self.mapping = mapping
         self.cache = cache
         self.name = "-".join(part for part in ("aligned-gt-raw", flow.name, mapping.name) if part)
         self._targets: AlignedTargets | None = None
 
-    def prepare(self, data: PairedDataModule) -> dict[str, Any]:
-        """Finds or makes the aligned test targets; see `OriginalGT.prepare`."""
-        self._targets = self.targets(data, "test")
+    def prepare(self, data: PairedDataModule, split: str) -> dict[str, Any]:
+        """Finds or makes the aligned targets of the split."""
+        self._targets = self.targets(data, split)
         return {"target_checksum": self._targets.checksum, "valid_share": self._targets.valid_share}
 
     def targets(self, data: PairedDataModule, split: str) -> AlignedTargets:
@@ -45,12 +45,12 @@ class AlignedToRaw:
         settings = f"{self.name} {sorted((key, value) for key, value in vars(self.mapping).items() if key[0] != '_')}"
         return aligned_targets(data, split, self.name, settings, self.align, self.cache)
 
-    def align(self, raw: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
-        """Warps a photo, shape (3, 2h, 2w), to its canonical packed RAW, shape (4, h, w); see `warp` for the result."""
-        return warp(photo, self.flow(self.mapping(raw, photo), photo))
+    def align(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Warps a target, shape (3, 2h, 2w), to its canonical packed RAW, shape (4, h, w); see `warp`."""
+        return warp(target, self.flow(self.mapping(raw, target), target))
 
     def reference(self, images: Tensor, batch: dict[str, Any]) -> Reference:
-        """The aligned targets; see `OriginalGT.reference`."""
+        """The aligned targets of the batch."""
         assert self._targets is not None, "prepare() comes before reference()"
         pairs = [self._targets.read(int(index)) for index in batch["index"]]
         target, mask = (torch.stack(part).to(images.device) for part in zip(*pairs, strict=True))
@@ -62,7 +62,7 @@ class AlignedToRaw:
         return Reference(target, mask)
 
 
-class AlignedToOutput:
+class AlignedToOutput(Protocol):
     """The target warped to each output: it rewards a model for its own distortions and differs from model to model.
 
     For comparison with published scores alone.
@@ -78,14 +78,10 @@ class AlignedToOutput:
         self.zeroed = zeroed
         self.name = f"aligned-gt-output-{flow.name}" + ("-zeroed" if zeroed else "")
 
-    def prepare(self, data: PairedDataModule) -> dict[str, Any]:
-        """Nothing to make; see `OriginalGT.prepare`."""
-        return {}
-
     def reference(self, images: Tensor, batch: dict[str, Any]) -> Reference:
-        """Each target warped to its output; see `OriginalGT.reference`."""
-        photos = batch["target"].float()
-        pairs = [warp(photo, self.flow(image, photo)) for image, photo in zip(images, photos, strict=True)]
+        """Each target warped to its output."""
+        targets = batch["target"].float()
+        pairs = [warp(target, self.flow(image, target)) for image, target in zip(images, targets, strict=True)]
         target, mask = (torch.stack(part) for part in zip(*pairs, strict=True))
         target = target.mul(255).round().div(255)
-        return Reference(target * mask, veil=mask) if self.zeroed else Reference(target, mask)
+        return Reference(target * mask, premultiplied_mask=mask) if self.zeroed else Reference(target, mask)

@@ -6,8 +6,6 @@ is there, a later call continues with what is missing.
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,10 @@ from ispbench.data.cache import cache_folder
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import PairDataset
 from ispbench.errors import UserError
+from ispbench.files import write_atomically, write_image
 
 VERSION = 1  # of the procedure; another version is another set of targets
+_ADVICE = "set ISPBENCH_CACHE to another folder (what is computed already is kept)"
 
 Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -85,29 +85,22 @@ def aligned_targets(
     folder /= hashlib.sha256(key.encode()).hexdigest()[:16]
     index = folder / "index.json"
     if not index.is_file():
-        try:
-            _compute(data, split, folder, align)
-            _write_index(folder, list(source.names))
-        except OSError as error:
-            raise UserError(
-                f"{folder} cannot be written ({error.strerror}); free some space or set ISPBENCH_CACHE to another "
-                "folder. What is computed already is kept."
-            ) from error
+        _compute(data, split, folder, align)
+        _write_index(folder, list(source.names))
     content = json.loads(index.read_text())
     return AlignedTargets(folder, content["checksum"], content["sha256"], content["valid_share"])
 
 
 def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     pairs = PairDataset(data.source(split))
     missing = [number for number in range(len(pairs)) if _load(_file(folder, number)) is None]
     for number in track(missing, f"Aligning the {split} targets of {data.version}"):
         pair = pairs[number]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
-        batch = data.on_after_batch_transfer(batch, 0)
+        batch = data.to_canonical(batch)
         target, mask = align(batch["raw"][0], batch["target"][0])
         planes = torch.cat((target.clamp(0, 1), mask)).mul(255).round().byte()
-        _save(_file(folder, number), np.ascontiguousarray(planes.permute(1, 2, 0).cpu().numpy()))
+        write_image(_file(folder, number), planes.permute(1, 2, 0).cpu().numpy(), _ADVICE)
 
 
 def _write_index(folder: Path, names: list[str]) -> None:
@@ -123,7 +116,7 @@ def _write_index(folder: Path, names: list[str]) -> None:
         "names": names,
         "sha256": hashes,
     }
-    _atomically(folder / "index.json", json.dumps(content, indent=1).encode())
+    write_atomically(folder / "index.json", json.dumps(content, indent=1), _ADVICE)
 
 
 def _file(folder: Path, number: int) -> Path:
@@ -143,19 +136,3 @@ def _load(path: Path) -> NDArray[np.uint8] | None:
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         return None
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA), np.uint8)
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
-    _atomically(path, content.tobytes())
-
-
-def _atomically(path: Path, content: bytes) -> None:
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise

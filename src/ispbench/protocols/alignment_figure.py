@@ -11,16 +11,17 @@ from torch import Tensor
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import PairDataset
 from ispbench.errors import UserError
+from ispbench.files import write_image
 from ispbench.protocols.aligned import AlignedToRaw
 
-TITLES = ("RAW, colours mapped", "original target", "difference x4", "aligned target", "difference x4")
+TITLES = ("RAW, colors mapped", "original target", "difference x4", "aligned target", "difference x4")
 _GAP, _HEAD = 4, 20
 
 
 def draw(
     data: PairedDataModule, protocol: AlignedToRaw, split: str, names: Sequence[str], crop: int, path: Path
 ) -> None:
-    """Writes one row a pair: the recoloured RAW, both targets and what differs, cut where alignment mattered most.
+    """Writes one row a pair: the recolored RAW, both targets and what differs, cut where alignment mattered most.
 
     Args:
         data: The dataset.
@@ -43,7 +44,7 @@ def draw(
     for name in names or known[:1]:
         pair = pairs[known.index(name)]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
-        batch = data.on_after_batch_transfer(batch, 0)
+        batch = data.to_canonical(batch)
         raw, target = batch["raw"][0], batch["target"][0]
         mapped = protocol.mapping(raw, target)
         aligned, mask = protocol.align(raw, target)
@@ -51,8 +52,7 @@ def draw(
         window = _where_it_mattered(before - after, crop)
         panels = (mapped, target, before * 4, aligned, after * 4)
         rows.append([_pixels(panel[(..., *window)]) for panel in panels])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, _sheet(rows), [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+    write_image(path, _sheet(rows), "choose another picture=FILE", quality=85)
 
 
 def _where_it_mattered(gain: Tensor, crop: int) -> tuple[slice, slice]:
@@ -64,8 +64,7 @@ def _where_it_mattered(gain: Tensor, crop: int) -> tuple[slice, slice]:
 
 
 def _pixels(panel: Tensor) -> np.ndarray:
-    rgb = panel.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return panel.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _sheet(rows: list[list[np.ndarray]]) -> np.ndarray:

@@ -38,7 +38,7 @@ class FlowEstimator(Protocol):
 
 
 class DIS:
-    """Dense inverse search on the grey images, of OpenCV; needs no weights.
+    """Dense inverse search on the gray images, of OpenCV; needs no weights.
 
     Reference: Kroeger et al., "Fast optical flow using dense inverse search", ECCV 2016, arXiv:1603.03590.
 
@@ -61,7 +61,7 @@ class DIS:
         """See `FlowEstimator`."""
         if min(image.shape[-2:]) < 16:
             raise UserError(f"DIS flow needs images of at least 16x16 pixels, not {tuple(image.shape[-2:])}.")
-        flow = self._search.calc(_grey(image), _grey(other), np.zeros((*image.shape[-2:], 2), np.float32))
+        flow = self._search.calc(_gray(image), _gray(other), np.zeros((*image.shape[-2:], 2), np.float32))
         return torch.from_numpy(flow).permute(2, 0, 1).to(image.device)
 
 
@@ -131,7 +131,7 @@ def short_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:8]
 
 
-def _grey(image: Tensor) -> np.ndarray:
+def _gray(image: Tensor) -> np.ndarray:
     pixels = image.detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
 

@@ -1,4 +1,4 @@
-"""The global colour mapping (GCM): gives a RAW the colours of its photo, pixel by pixel, so that flow can align them.
+"""The global color mapping (GCM): gives a RAW the colors of its target, pixel by pixel, so that flow can align them.
 
 Reference: Z. Zhang et al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision", ICCV 2021, arXiv
 2108.08119.
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 
 class GCM(nn.Module):
-    """Maps the colours of demosaiced RAW to those of a photo by 1x1 convolutions that the photo steers.
+    """Maps the colors of demosaiced RAW to those of a target by 1x1 convolutions that the target steers.
 
-    Only a summary of the whole photo enters, and each output pixel sees only its own RAW pixel besides: the result has
-    the photo's colours and the RAW's geometry. It needs the photo, so it serves alignment and no rendering. 46,243
+    Only a summary of the whole target enters, and each output pixel sees only its own RAW pixel besides: the result has
+    the target's colors and the RAW's geometry. It needs the target, so it serves alignment and no rendering. 46,243
     parameters; modules bear the names of the authors' checkpoints, whose state dict loads as it is.
 
         >>> from ispbench.models.coordinates import coordinate_grid
@@ -46,24 +46,24 @@ class GCM(nn.Module):
         self.align_tail = nn.Conv2d(width, 3, 1)
 
     def forward(self, demosaic: Tensor, srgb: Tensor, coord: Tensor) -> Tensor:
-        """Recolours a RAW.
+        """Recolors a RAW.
 
         Args:
             demosaic: Linear camera RGB, shape (N, 3, H, W), H and W at least 7, bilinearly demosaiced and at least 0.
-            srgb: The photo in [0, 1], of the same shape.
+            srgb: The target in [0, 1], of the same shape.
             coord: `ispbench.models.coordinates.coordinate_grid` of the image, shape (N, 2, H, W).
 
         Returns:
-            The geometry of `demosaic` in the colours of `srgb`, shape (N, 3, H, W), unclamped.
+            The geometry of `demosaic` in the colors of `srgb`, shape (N, 3, H, W), unclamped.
         """
         base = demosaic.pow(1 / 2.2)
-        return self.recolour(base, coord, self.guide(base, srgb, coord))
+        return self.recolor(base, coord, self.guide(base, srgb, coord))
 
     def guide(self, base: Tensor, srgb: Tensor, coord: Tensor) -> Tensor:
-        """The summary of the photo, shape (N, 64, 1, 1); `base` is the RAW after its gamma, see `forward`."""
+        """The summary of the target, shape (N, 64, 1, 1); `base` is the RAW after its gamma, see `forward`."""
         return self.guide_net(torch.cat((base, srgb, coord), 1))
 
-    def recolour(self, base: Tensor, coord: Tensor, guide: Tensor) -> Tensor:
+    def recolor(self, base: Tensor, coord: Tensor, guide: Tensor) -> Tensor:
         """Maps each pixel of `base`, the RAW after its gamma, shape (N, 3, H, W), by itself."""
         features = self.align_head(torch.cat((base, coord), 1))
         return self.align_tail(self.align_base(features * (1 + guide))) + base

@@ -1,4 +1,4 @@
-"""Giving a RAW the colours of its photo, so that optical flow can compare the two."""
+"""Giving a RAW the colors of its target, so that optical flow can compare the two."""
 
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +15,8 @@ from ispbench.raw.demosaic import bilinear
 _GAMMA = 2.2
 
 
-class ColourMapping(Protocol):
-    """Recolours a RAW without moving it.
+class ColorMapping(Protocol):
+    """Recolors a RAW without moving it.
 
     Attributes:
         name: Its part of a protocol's name.
@@ -24,12 +24,12 @@ class ColourMapping(Protocol):
 
     name: str
 
-    def __call__(self, raw: Tensor, photo: Tensor) -> Tensor:
-        """The RAW in the colours of its photo.
+    def __call__(self, raw: Tensor, target: Tensor) -> Tensor:
+        """The RAW in the colors of its target.
 
         Args:
             raw: Canonical packed RAW, shape (4, h, w).
-            photo: sRGB in [0, 1], shape (3, 2h, 2w).
+            target: sRGB in [0, 1], shape (3, 2h, 2w).
 
         Returns:
             sRGB in [0, 1], shape (3, 2h, 2w).
@@ -41,7 +41,7 @@ class FittedGCM:
     """A `GCM` fitted to each pair on its own, from the same start.
 
     The fit sees both images small, where a shift of some pixels hardly counts, and only the 1x1 convolutions learn: for
-    a single photo its summary is a constant.
+    a single target its summary is a constant.
 
     Args:
         steps: Of Adam.
@@ -58,28 +58,28 @@ class FittedGCM:
         self.lr = lr
         self.scale = scale
 
-    def __call__(self, raw: Tensor, photo: Tensor) -> Tensor:
-        """See `ColourMapping`."""
+    def __call__(self, raw: Tensor, target: Tensor) -> Tensor:
+        """See `ColorMapping`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             gcm = GCM().to(raw.device)
         base = _gamma(raw)
         coord = coordinate_grid(base)
         scale = max(min(self.scale, min(base.shape[-2:]) // 8), 1)
-        small, wanted, places = (F.avg_pool2d(value, scale) for value in (base, photo[None], coord))
+        small, small_target, places = (F.avg_pool2d(value, scale) for value in (base, target[None], coord))
         with torch.no_grad():
-            guide = gcm.guide(small, wanted, places)
+            guide = gcm.guide(small, small_target, places)
         learnt = [*gcm.align_head.parameters(), *gcm.align_base.parameters(), *gcm.align_tail.parameters()]
         optimizer = torch.optim.Adam(learnt, self.lr)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(self.steps, 1))
         with torch.enable_grad():
             for _ in range(self.steps):
                 optimizer.zero_grad()
-                F.l1_loss(gcm.recolour(small, places, guide), wanted).backward()
+                F.l1_loss(gcm.recolor(small, places, guide), small_target).backward()
                 optimizer.step()
                 schedule.step()
         with torch.no_grad():
-            return gcm.recolour(base, coord, guide)[0].clamp(0, 1)
+            return gcm.recolor(base, coord, guide)[0].clamp(0, 1)
 
 
 class TrainedGCM:
@@ -97,10 +97,10 @@ class TrainedGCM:
         self.name = f"gcm-{short_hash(Path(weights))}"
 
     @torch.no_grad()
-    def __call__(self, raw: Tensor, photo: Tensor) -> Tensor:
-        """See `ColourMapping`."""
+    def __call__(self, raw: Tensor, target: Tensor) -> Tensor:
+        """See `ColorMapping`."""
         demosaic = bilinear(raw[None]).clamp_min(0)
-        return self._gcm.to(raw.device)(demosaic, photo[None], coordinate_grid(demosaic))[0].clamp(0, 1)
+        return self._gcm.to(raw.device)(demosaic, target[None], coordinate_grid(demosaic))[0].clamp(0, 1)
 
 
 def _gamma(raw: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ispbench.errors import UserError
 from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb, unpack
+from ispbench.raw.levels import add_black_level, normalize_raw
 
 # What cameras write; other files of a folder are none of ours.
 _SUFFIXES = """
@@ -43,7 +44,7 @@ class CameraFile:
         phase: CFA phase of the visible area before the crop to RGGB.
         origin: Row and column of the mosaic's first pixel in the visible area.
         black_levels: Of R, Gr, Gb, B in DN, shape (4,).
-        white_levels: Of R, Gr, Gb, B in DN, shape (4,); the sensor saturates there.
+        white_levels: Of R, Gr, Gb, B in DN, shape (4,); the sensor saturates there or a little above.
         white_balance: Gains of R, G, B, green = 1, shape (3,).
         matrix: White-balanced camera RGB to linear sRGB, shape (3, 3), rows sum to 1; None if the camera is unknown.
         flip: How the camera was held, in LibRaw's numbers: 0 upright, 3 upside down, 5 and 6 to be turned by a quarter
@@ -66,15 +67,15 @@ class CameraFile:
 
     def canonical(self) -> NDArray[np.float32]:
         """Canonical packed RAW, shape (4, H/2, W/2): each plane's black level at 0, its white level at 1."""
-        black, white = self.black_levels[:, None, None], self.white_levels[:, None, None]
-        return np.minimum((pack(self.mosaic) - black) / (white - black), 1, dtype=np.float32)
+        levels = self.black_levels[:, None, None], self.white_levels[:, None, None]
+        return np.asarray(normalize_raw(pack(self.mosaic), *levels), np.float32)
 
     def rescaled(self, black_level: float, white_level: float) -> NDArray[np.uint16]:
         """The mosaic on a common scale of DN, shape (H, W): every plane's black and white at the given levels.
 
-        Noise below black is kept as far as `black_level` leaves room for it.
+        What lies below black and above white is kept as far as 16 bits leave room for it.
         """
-        dn = np.rint(self.canonical() * (white_level - black_level) + black_level)
+        dn = np.rint(add_black_level(self.canonical(), black_level, white_level) * white_level)
         return unpack(np.clip(dn, 0, 65535).astype(np.uint16))
 
     def upright(self, image: NDArray[Any]) -> NDArray[Any]:

@@ -169,8 +169,8 @@ class CaptureRange:
         isos = np.exp(np.linspace(*np.log(self.iso), _LEVELS))
         captures = []
         for number in range(count):
-            camera = self.cameras[(number + photo) % len(self.cameras)]
-            light, iso = (number + photo) % _LEVELS, (number + number // _LEVELS + 2 * photo) % _LEVELS
+            camera = self.cameras[(number - photo) % len(self.cameras)]
+            light, iso = number % _LEVELS, (number + number // _LEVELS + photo) % _LEVELS
             captures.append(self._capture(camera, 1e6 / mireds[light], float(isos[iso]), rng))
         return captures
 

@@ -1,7 +1,8 @@
-"""Black and white levels: from sensor numbers (DN) to the canonical scale and to the scales of older papers.
+"""Black and white levels: from sensor numbers (DN) to the canonical scale, and from there to that of older papers.
 
-Canonical RAW is ``(DN - black) / (white - black)``: black level subtracted, white level = 1, noise below black kept
-negative. These are linear maps, so they hold for arrays and tensors alike.
+Canonical RAW is ``(DN - black) / (white - black)``: 0 at the black level, 1 at the white level. Nothing is clipped:
+noise below black stays negative, and what a sensor records above its white level stays above 1. Both maps are linear
+and take arrays and tensors alike.
 """
 
 from typing import Any
@@ -11,18 +12,24 @@ from typing import Any
 BGRG_ORDER = [3, 1, 0, 2]
 
 
-def subtract_black(dn: Any, black_level: Any, white_level: float) -> Any:
-    """Canonical RAW from sensor numbers; `black_level` may be per plane if it broadcasts against `dn`."""
+def normalize_raw(dn: Any, black_level: Any, white_level: Any) -> Any:
+    """Canonical RAW from sensor numbers.
+
+    Args:
+        dn: In DN, a float or integer array or a float tensor.
+        black_level: In DN: one number, or one a plane if it broadcasts against `dn`.
+        white_level: In DN, likewise.
+    """
     return (dn - black_level) / (white_level - black_level)
 
 
-def keep_black(raw: Any, black_level: float, white_level: float) -> Any:
+def add_black_level(raw: Any, black_level: float, white_level: float) -> Any:
     """``DN / white_level`` from canonical RAW, as networks see it that were trained without black level subtraction.
 
     Args:
         raw: Canonical RAW.
-        black_level: Of the sensor, in DN.
-        white_level: Of the sensor, in DN. On ZRR it is 1020, the ``4 * 255`` of PyNET and its descendants.
+        black_level: In DN.
+        white_level: In DN. On ZRR it is 1020, the ``4 * 255`` of PyNET and its descendants.
     """
     pedestal = black_level / white_level
     return raw * (1 - pedestal) + pedestal

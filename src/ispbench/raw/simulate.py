@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ispbench.raw.captures import Capture
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import add_black_level, normalize_raw
 
 # Simulated mosaics of all sensors share one scale, whatever the bits and the black level of the sensor.
 BLACK_LEVEL = 4096
@@ -71,7 +71,8 @@ def expose(
     mosaic[1::2, 1::2] = camera_rgb[1::2, 1::2, 2]
     shot, read = capture.noise
     mosaic += rng.standard_normal(mosaic.shape, dtype=np.float32) * np.sqrt(shot * mosaic + read, dtype=np.float32)
-    return np.clip(np.rint(mosaic * (white_level - black_level) + black_level), 0, white_level).astype(np.uint16)
+    dn = np.rint(add_black_level(mosaic, black_level, white_level) * white_level)
+    return np.clip(dn, 0, white_level).astype(np.uint16)
 
 
 def simulate(
@@ -101,12 +102,12 @@ def simulate(
         camera_rgb *= _shading(photo.shape[:2], window or (0, 0, *photo.shape[:2]), capture.shading)[..., None]
     sensor = capture.sensor
     mosaic = expose(camera_rgb, capture, rng, sensor.black_level, sensor.white_level).astype(np.float32)
-    canonical = subtract_black(mosaic, sensor.black_level, sensor.white_level)
+    canonical = normalize_raw(mosaic, sensor.black_level, sensor.white_level)
     if balance:
         red, _, blue = 1 / capture.gray
         canonical[0::2, 0::2] *= red
         canonical[1::2, 1::2] *= blue
-    common = np.rint(canonical * (WHITE_LEVEL - BLACK_LEVEL) + BLACK_LEVEL)
+    common = np.rint(add_black_level(canonical, BLACK_LEVEL, WHITE_LEVEL) * WHITE_LEVEL)
     return np.clip(common, 0, WHITE_LEVEL).astype(np.uint16)
 
 

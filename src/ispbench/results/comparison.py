@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ispbench.cli.runs import flatten
+from ispbench.results.differences import flatten
 
 SCORES = {"psnr": ("PSNR ↑", "{:.2f}"), "ssim": ("SSIM ↑", "{:.4f}"), "lpips": ("LPIPS ↓", "{:.4f}")}
 _SIGNIFICANT = 0.05

@@ -1,40 +1,32 @@
 """The leaderboard: finished runs as a table and as ``results/leaderboard.csv``."""
 
-import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from ispbench.console import Column, say, table
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
-from ispbench.results.record import load_records
+from ispbench.metrics.table import TABLE
+from ispbench.results import store
 
-# Column of the CSV: where it stands in a record.
-COLUMNS = {
+# Column of the CSV: where it stands in a joined record, see `ispbench.results.store.load`. Metrics come from the one
+# table, then whatever else the records hold.
+_BEFORE = {
     "protocol": ("protocol",),
+    "split": ("split",),
     "rules": ("rules",),
     "kind": ("kind",),
+    "origin": ("origin",),
     "simulated": ("simulated",),
     "model": ("model",),
     "variant": ("variant",),
-    "psnr": ("metrics", "psnr"),
-    "ssim": ("metrics", "ssim"),
-    "lpips": ("metrics", "lpips"),
-    "ciede2000": ("metrics", "ciede2000"),
-    "ms_ssim": ("metrics", "ms_ssim"),
-    "lpips_vgg": ("metrics", "lpips_vgg"),
-    "ssim_sample": ("metrics", "ssim_sample"),
-    "psnr_channel": ("metrics", "psnr_channel"),
-    "psnr_luminance": ("metrics", "psnr_luminance"),
-    "psnr_unrounded": ("metrics", "psnr_unrounded"),
-    "ssim_unrounded": ("metrics", "ssim_unrounded"),
+}
+_AFTER = {
     "nonfinite": ("metrics", "nonfinite"),
     "n_images": ("data", "n_images"),
-    "split": ("data", "split"),
     "params": ("complexity", "params"),
     "params_used": ("complexity", "params_used"),
     "gmacs": ("complexity", "gmacs"),
@@ -59,32 +51,46 @@ COLUMNS = {
     "val_psnr": ("training", "val_psnr"),
     "wall_time_s": ("training", "wall_time_s"),
     "data_fingerprint": ("data", "fingerprint"),
-    "config_hash": ("config_hash",),
-    "checkpoint_hash": ("training", "checkpoint_hash"),
+    "training_key": ("training_key",),
+    "weights": ("weights",),
     "commit": ("git", "commit"),
+    "training_commit": ("training", "commit"),
     "dirty": ("git", "dirty"),
     "ispbench": ("ispbench",),
     "torch": ("versions", "torch"),
     "date": ("date",),
     "id": ("id",),
 }
+_PRINTED = ("psnr", "ssim", "lpips")
+_MOST_ROWS = 100  # of a printed table; the CSV has them all
 
 
-def leaderboard(runs: Path) -> pd.DataFrame:
-    """One row a finished and tested run, best PSNR first within a protocol.
+def columns(extra: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The columns of the CSV, and where each stands in a joined record.
 
     Args:
-        runs: Folder of the run records.
+        extra: Names of metrics that are in no table of ours.
+    """
+    metrics = {name: ("metrics", name) for name in (*TABLE, *extra)}
+    return {**_BEFORE, **metrics, **_AFTER}
+
+
+def leaderboard(results: Path) -> pd.DataFrame:
+    """One row a finished evaluation, best PSNR first within a protocol.
+
+    Args:
+        results: The results folder.
 
     Raises:
         UserError: for an unreadable record.
     """
-    finished = [record for record in load_records(runs) if record["status"] == "finished" and record["metrics"]]
-    rows = [{column: _dig(record, path) for column, path in COLUMNS.items()} for record in finished]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.sort_values(
-        ["protocol", "rules", "psnr", "id"], ascending=[True, False, False, True], ignore_index=True
-    )
+    finished = [record for record in store.load(results) if record["status"] == "finished" and record["metrics"]]
+    known = {*TABLE, "nonfinite"}
+    wanted = columns(sorted({name for record in finished for name in record["metrics"]} - known))
+    rows = [{column: _dig(record, path) for column, path in wanted.items()} for record in finished]
+    board = pd.DataFrame(rows, columns=list(wanted))
+    by = ["protocol", "split", "rules", "psnr", "id"]
+    return board.sort_values(by, ascending=[True, True, False, False, True], ignore_index=True)
 
 
 def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
@@ -94,73 +100,70 @@ def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
     return value
 
 
-def print_tables(table: pd.DataFrame, console: Console | None = None) -> None:
-    """Prints one table for each protocol and rules version: rows of different ones do not compare."""
-    console = console or Console()
-    console.width = max(console.width, 124)
-    if table.empty:
-        console.print("No finished runs yet. Start one: python -m ispbench model=metaisp data=mini")
-    for (protocol, rules), rows in table.groupby(["protocol", "rules"], sort=False):
+def leaderboard_of(results: Path) -> pd.DataFrame:
+    """The leaderboard of a results folder.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
+    if not results.is_dir():
+        raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
+    return leaderboard(results)
+
+
+def write_file(board: pd.DataFrame, results: Path) -> Path:
+    """Writes ``leaderboard.csv`` of a results folder."""
+    path = results / "leaderboard.csv"
+    write_atomically(path, board.to_csv(index=False))
+    return path
+
+
+def check_file(board: pd.DataFrame, results: Path) -> None:
+    """Checks that ``leaderboard.csv`` is what `write_file` would write.
+
+    Raises:
+        UserError: if it is not.
+    """
+    path = results / "leaderboard.csv"
+    if not path.is_file() or path.read_text() != board.to_csv(index=False):
+        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard results={results}")
+
+
+def print_tables(board: pd.DataFrame) -> None:
+    """Prints one table for each protocol, split and rules version: rows of different ones do not compare."""
+    if board.empty:
+        say("No finished evaluations yet. Start one: python -m ispbench model=metaisp data=mini")
+    for (protocol, split, rules), group in board.groupby(["protocol", "split", "rules"], sort=False):
+        rows = group.head(_MOST_ROWS)
         simulated = ", simulated sensor" if rows["simulated"].any() else ""
         inputs = rows["gmacs_input"].dropna().unique()
         devices = ", ".join(rows["device"].dropna().unique())
-        shown = Table(
-            title=f"{protocol}{simulated}, rules {rules}",
-            box=box.SIMPLE_HEAD,
-            caption=f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}." if len(inputs) else None,
+        shown = (
+            Column("model"),
+            Column("variant", fold=True, min_width=26 if rows["variant"].any() else None),
+            *(Column(name, right=True) for name in ("seed", "steps", *(TABLE[name].heading for name in _PRINTED))),
+            *(Column(name, right=True) for name in ("params", "GMACs", "ms", "images")),
         )
-        for name in ("model", "variant", "seed", "steps"):
-            shown.add_column(
-                name,
-                justify="left" if name in ("model", "variant") else "right",
-                no_wrap=name != "variant",
-                overflow="fold",
-                min_width=26 if name == "variant" and rows["variant"].any() else None,
-            )
-        for name in ("PSNR ↑", "SSIM ↑", "LPIPS ↓", "params", "GMACs", "ms", "images"):
-            shown.add_column(name, justify="right", no_wrap=True)
-        for row in rows.to_dict("records"):
-            shown.add_row(
+        cells = [
+            (
                 row["model"],
                 row["variant"] or "",
-                str(row["seed"]),
+                _show(row["seed"], "{:.0f}"),
                 _show(row["steps"], "{:.0f}"),
-                _show(row["psnr"], "{:.2f}"),
-                _show(row["ssim"], "{:.4f}"),
-                _show(row["lpips"], "{:.4f}"),
+                *(_show(row[name], f"{{:.{TABLE[name].digits}f}}") for name in _PRINTED),
                 _show(row["params"], "{:,.0f}"),
                 _show(row["gmacs"], "{:.2f}"),
                 _show(row["latency_ms"], "{:.0f}"),
                 _show(row["n_images"], "{:.0f}"),
             )
-        console.print(shown)
+            for row in rows.to_dict("records")
+        ]
+        captions = [f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}."] if len(inputs) else []
+        if len(rows) < len(group):
+            captions.append(f"{len(group) - len(rows):,} further rows are in the CSV.")
+        title = f"{protocol}{'' if split == 'test' else f', {split} split'}{simulated}, rules {rules}"
+        table(shown, cells, title=title, caption=" ".join(captions), min_width=124)
 
 
 def _show(value: Any, pattern: str) -> str:
     return "-" if value is None or pd.isna(value) else pattern.format(value)
-
-
-def main(arguments: list[str]) -> None:
-    """``ispbench leaderboard``."""
-    parser = argparse.ArgumentParser(
-        prog="ispbench leaderboard",
-        description="Print the leaderboard and write it to RESULTS/leaderboard.csv.",
-    )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail if leaderboard.csv is not what the runs give",
-    )
-    options = parser.parse_args(arguments)
-    if not options.results.is_dir():
-        raise UserError(f"There is no folder {options.results}; run a training first or pass --results.")
-    table = leaderboard(options.results / "runs")
-    print_tables(table)
-    path = options.results / "leaderboard.csv"
-    content = table.to_csv(index=False)
-    if not options.check:
-        write_atomically(path, content)
-        print(f"wrote {path}")
-    elif not path.is_file() or path.read_text() != content:
-        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard --results {options.results}")

@@ -9,10 +9,10 @@ from ispbench.config import compose
 from ispbench.errors import UserError
 from ispbench.sweep.files import Sweep
 from ispbench.sweep.parameters import Parameter
-from ispbench.sweep.search import Outcome, attempt
+from ispbench.sweep.search import Outcome, Train, attempt
 
 
-def search_bayes(sweep: Sweep, seed: int, count: int) -> list[Outcome]:
+def search_bayes(sweep: Sweep, seed: int, count: int, train: Train) -> list[Outcome]:
     """Configurations that Optuna proposes from the scores so far; a stopped search goes on where it was."""
     from filelock import FileLock, Timeout
 
@@ -26,10 +26,10 @@ def search_bayes(sweep: Sweep, seed: int, count: int) -> list[Outcome]:
     with lock:
         search.open(path)
         for number, values in search.unfinished():
-            search.tell(number, attempt(sweep, values, f"run {number + 1} of {count}, again"))
+            search.tell(number, attempt(sweep, values, f"run {number + 1} of {count}, again", train))
         while len(search) < count:
             number, values = search.ask()
-            search.tell(number, attempt(sweep, values, f"run {number + 1} of {count}"))
+            search.tell(number, attempt(sweep, values, f"run {number + 1} of {count}", train))
         return search.outcomes()
 
 
@@ -53,11 +53,11 @@ class Search:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        from ispbench.results.record import hash_config
+        from ispbench.results.keys import key_of
 
         sweep = self._sweep
         space = [[parameter.key, parameter.distribution, dict(parameter.options)] for parameter in sweep.parameters]
-        identity = hash_config({"space": space, "fixed": sorted(sweep.fixed), "seed": self._seed})
+        identity = key_of({"space": space, "fixed": sorted(sweep.fixed), "seed": self._seed})
         self._study = self._optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
             study_name=f"{sweep.name}-{identity}",

@@ -3,12 +3,11 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ispbench.config import config_folder
-from ispbench.errors import UserError
+from ispbench.errors import UserError, suggest
 from ispbench.sweep.parameters import Parameter, hydra_value, is_integer, read_parameter
 
 METHODS = ("grid", "random", "bayes")
@@ -79,8 +78,7 @@ def load(name: str) -> Sweep:
 
     path = Path(name) if Path(name).is_file() else shipped().get(name)
     if path is None:
-        near = get_close_matches(name, shipped(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = suggest(name, shipped())
         raise UserError(f"There is no sweep file {name}.{hint} Give a path or one of {', '.join(shipped())}.")
     try:
         content = yaml.safe_load(path.read_text())

@@ -1,70 +1,123 @@
-"""What a run is: the part of its configuration that decides the numbers, in the record it begins with."""
+"""What makes a training the same training again: the settings that move a weight.
 
-import datetime
+Every group says which of its settings are no identity; what nobody speaks of counts.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.files import hash_file
-from ispbench.models.ensemble import Evaluation
-from ispbench.results.record import Record
+from ispbench.results.keys import canonical, code_digest
 
-# What of a configuration decides the numbers; the rest is where things lie and how they are shown.
-_RECIPE = (
-    "model",
-    "data",
-    "loss",
-    "optimizer",
-    "scheduler",
-    "trainer",
+# Where things lie, how they are shown, and what an evaluation is made of; its own key holds that.
+_NO_IDENTITY = {
+    "paths",
+    "logger",
     "metrics",
     "protocol",
-    "seed",
+    "eval",
     "train",
     "test",
-    "compile",
-    "weights",
-)
-# Callbacks that change what is trained or tested, where a recipe has them.
-_CHANGES = ("levels", "deploy")
-_PLACES = ("root", "cache", "num_workers", "pack")
+    "overwrite",
+    "num_workers",
+    "callbacks",
+    "data",
+    "choices",
+}
+# Of the trainer: on which devices it computes, and what it prints. The batch is divided among devices, not multiplied.
+_TRAINER_NO_IDENTITY = {
+    "_target_",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "strategy",
+    "accumulate_grad_batches",
+    "benchmark",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "inference_mode",
+    "limit_test_batches",
+    "log_every_n_steps",
+    "num_sanity_val_steps",
+    "profiler",
+    "use_distributed_sampler",
+}
 
 
-def new_record(config: DictConfig) -> Record:
-    """The record of a run that is about to begin.
+def training_identity(config: DictConfig, data: PairedDataModule) -> dict[str, Any]:
+    """The settings of a training's key, in canonical form.
 
     Args:
-        config: The composed configuration, inside a Hydra job.
+        config: The composed configuration.
+        data: Its dataset.
     """
-    hydra = HydraConfig.get()
-    overrides = [item for item in hydra.overrides.task if item.lstrip("+").startswith("model.")]
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)
-    recipe = {key: resolved[key] for key in _RECIPE}
-    recipe["data"] = {key: value for key, value in recipe["data"].items() if key not in _PLACES}
-    recipe["protocol"].pop("cache", None)
-    recipe["ema"] = resolved["callbacks"]["ema"]
-    recipe |= {name: options for name in _CHANGES if (options := resolved["callbacks"].get(name))}
-    if config.weights and Path(config.weights).is_file():
-        recipe["weights"] = hash_file(Path(config.weights))
-    variant = [item.lstrip("+").removeprefix("model.") for item in overrides]
-    if ensemble := str(evaluation(config)):
-        recipe["eval"] = ensemble
-        variant.append(ensemble)
-    choices = hydra.runtime.choices
-    started = datetime.datetime.now(datetime.UTC)
-    return Record(
-        id=f"{started:%Y%m%d-%H%M%S-%f}-{choices['model']}-{choices['data']}-s{config.seed}",
-        model=choices["model"],
-        variant=" ".join(sorted(variant)),
-        dataset=choices["data"],
-        protocol="",
-        seed=config.seed,
-        config=recipe,
-    )
+    resolved: Any = OmegaConf.to_container(config, resolve=False)
+    groups = [key for key in resolved if key not in _NO_IDENTITY]
+    settings = {key: _plain(config, key) for key in groups}
+    settings["trainer"] = {
+        key: value for key, value in (settings["trainer"] or {}).items() if key not in _TRAINER_NO_IDENTITY
+    }
+    settings["loss"] = loss_identity(settings["loss"])
+    settings["weights"] = _hash(settings["weights"])
+    settings["resume"] = None if settings["resume"] in ("auto", "never") else _hash(settings["resume"])
+    settings["callbacks"] = _callbacks(config.callbacks)
+    settings["data"] = _data(data)
+    settings["code"] = code_digest(get_object(config.model._target_))
+    return canonical(settings)
 
 
-def evaluation(config: DictConfig) -> Evaluation:
-    """How the model is tested: ``eval:`` of the configuration."""
-    return Evaluation(**{str(name): value for name, value in config.eval.items()})
+def loss_identity(loss: Any) -> Any:
+    """A loss without the terms that weigh nothing."""
+    if not isinstance(loss, Mapping) or not {"weights", "terms"} <= set(loss):
+        return loss
+    weights = _used(loss["weights"])
+    side_weights = [_used(weights) for weights in loss.get("side_weights") or []]
+    used = set(weights).union(*side_weights)
+    terms = {name: options for name, options in loss["terms"].items() if name in used}
+    return {**loss, "weights": weights, "side_weights": side_weights, "terms": terms}
+
+
+def _used(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: weight for name, weight in weights.items() if weight}
+
+
+def _callbacks(group: DictConfig | None) -> dict[str, Any]:
+    """The callbacks that may move a weight: all whose class does not say otherwise by ``decides_numbers = False``."""
+    found = {}
+    for name, node in (group or {}).items():
+        if node is None:
+            continue
+        kind = get_object(node._target_)
+        if not getattr(kind, "decides_numbers", True):
+            continue
+        places = getattr(kind, "places", ())
+        settings = {key: value for key, value in _resolved(node).items() if key not in places}
+        found[str(name)] = settings | ({"code": code} if (code := code_digest(kind)) else {})
+    return found
+
+
+def _data(data: PairedDataModule) -> dict[str, Any]:
+    settings = {key: value for key, value in data.identity().items() if key != "eval_batch_size"}
+    pairs = {split: data.source(split).fingerprint[:16] for split in ("train", "val")}
+    return settings | {"version": data.version, "pairs": pairs}
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = config[key]
+    return _resolved(value) if OmegaConf.is_config(value) else value
+
+
+def _resolved(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def _hash(path: str | None) -> str | None:
+    if path is None:
+        return None
+    return hash_file(Path(path)) if Path(path).is_file() else str(path)

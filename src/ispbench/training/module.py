@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ispbench.checkpoints import ABOUT
 from ispbench.errors import UserError
 from ispbench.losses.weighted_sum import WeightedSum
 from ispbench.models.interface import ISPModel
@@ -21,11 +22,12 @@ class ISPModule(pl.LightningModule):
 
     Args:
         model: The ISP.
-        loss: The training loss; None for a module that only tests.
+        loss: The training loss; None for a module that only renders.
         optimizer: Makes the optimizer from the parameters to train.
         scheduler: Makes the learning-rate schedule of an optimizer, advanced once per training step; None for a
             constant rate. A scheduler of ``torch`` or of ``timm``.
         compile: Whether to compile the network with ``torch.compile``.
+        about: The model's name and options, plain values, to be kept in its checkpoints.
 
     Attributes:
         skip_epoch: A callback sets it in ``on_train_batch_start`` to end the running epoch before its next batch.
@@ -40,6 +42,7 @@ class ISPModule(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         scheduler: Callable[..., Any] | None = None,
         compile: bool = False,
+        about: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,6 +50,7 @@ class ISPModule(pl.LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
+        self._about = about
         self._discriminators: dict[str, DiscriminatorTraining] = {}
         self._discriminator_states: dict[str, Any] = {}
         if compile:
@@ -83,10 +87,6 @@ class ISPModule(pl.LightningModule):
         """Renders a batch; callbacks score the images."""
         return self._render(batch)
 
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Renders a batch; callbacks score the images."""
-        return self._render(batch)
-
     def _render(self, batch: dict[str, Any]) -> Tensor:
         """The image at the target's size. Only a coarse level of a pyramid network has to be upsampled."""
         image, size = self.model(batch["raw"]), batch["target"].shape[-2:]
@@ -105,9 +105,11 @@ class ISPModule(pl.LightningModule):
         return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the random state and the optimizers of discriminators."""
+        """Adds the random state, the optimizers of discriminators, and which model this is."""
         checkpoint["random_state"] = _get_random_state()
         checkpoint["discriminators"] = {name: one.state_dict() for name, one in self._discriminators.items()}
+        if self._about is not None:
+            checkpoint[ABOUT] = self._about
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the random state for the next step, and what discriminators need until their optimizers exist."""

@@ -1,7 +1,7 @@
-"""Pairs from camera files: tiles of the bare sensor, and of LibRaw's rendering or the camera's own JPEG as target.
+"""Pairs from camera files: tiles of the bare sensor, with LibRaw's rendering or the camera's own JPEG as target.
 
-Every file is developed once into the cache (5 bytes a pixel) and then read through a memory map. Its levels are mapped
-to one scale of sensor numbers for the whole dataset, so that files of different cameras can be mixed.
+Every file is developed once into the cache (5 bytes per pixel) and then read through a memory map. Its levels are
+mapped to one scale of sensor numbers for the whole dataset, so that files of different cameras can be mixed.
 """
 
 import hashlib
@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
+from ispbench.console import warn
+from ispbench.data import SPLITS
 from ispbench.data.cache import build_once, cache_folder
-from ispbench.data.datamodule import SPLITS, PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.errors import UserError
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
 VERSION = "camera-v1"
-_BYTES_A_PIXEL = 5  # 2 of the mosaic, 3 of the target
+_DEVELOPMENT = 2  # raised when the same file is developed into other numbers
+_BYTES_PER_PIXEL = 5  # 2 of the mosaic, 3 of the target
 
 
 def _with_rendering(camera: CameraFile) -> tuple[CameraFile, NDArray[np.uint8]]:
@@ -44,8 +46,8 @@ class Developed:
     """One camera file in the cache.
 
     Attributes:
-        name: Path relative to the dataset's folder.
-        folder: Holds ``raw.npy`` (H, W), ``target.npy`` (H, W, 3) and ``about.json``.
+        name: Its path relative to the dataset's folder.
+        folder: The folder with ``raw.npy`` (H, W), ``target.npy`` (H, W, 3) and ``about.json``.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Developed:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Size, levels, white balance, matrix and what was assumed."""
+        """Size, levels, white balance, matrix, and what had to be assumed."""
         return json.loads((self.folder / "about.json").read_text())
 
     def window(self, top: int, left: int, size: int) -> Pair:
@@ -63,8 +65,8 @@ class Developed:
         return np.array(raw[part]), np.array(target[part])
 
 
-class CameraSource:
-    """The tiles of some camera files, row by row, without overlap; what is left over at the borders is not used.
+class CameraSource(PairSource):
+    """The tiles of some camera files, row by row and without overlap. What remains at the borders is not used.
 
     Args:
         files: The files.
@@ -83,9 +85,6 @@ class CameraSource:
         listing = "".join(f"{file.name} {file.about['sha256']} {file.about['libraw']}\n" for file in files)
         self.fingerprint = hashlib.sha256(f"{tile}\n{listing}".encode()).hexdigest()
 
-    def __len__(self) -> int:
-        return len(self._tiles)
-
     def read(self, index: int) -> Pair:
         """The RGGB mosaic on the dataset's scale, shape (tile, tile), and the sRGB target, shape (tile, tile, 3)."""
         file, top, left = self._tiles[index]
@@ -95,19 +94,24 @@ class CameraSource:
 class CameraData(PairedDataModule):
     """A folder of camera files, of one camera or of many.
 
-    Splits are made of whole files, never of tiles of one photo: the files of ``root/train``, ``root/val`` and
-    ``root/test``; what has no such folder is held out of the rest by a hash of the names. The version names the target:
-    ``camera-v1-libraw`` or ``camera-v1-embedded``.
+    Splits consist of whole files, so that no photo is in two of them: the files of ``root/train``, ``root/val`` and
+    ``root/test``. A split without a folder is held out of the training files by a hash of the names. The version names
+    the target: ``camera-v1-libraw`` or ``camera-v1-embedded``.
 
     Args:
-        root: The folder; its subfolders are searched too.
-        target: ``libraw`` for LibRaw's rendering, ``embedded`` for the JPEG that the camera made, if it has full size.
+        root: The folder; its subfolders are searched, too.
+        target: ``libraw`` for LibRaw's rendering, ``embedded`` for the camera's own full-size JPEG.
         tile: Side of the tiles in pixels, even.
-        val_fraction: Share of the training files held out for validation, at least one file.
-        test_fraction: Share of the files held out for the test, at least one file.
-        cache: Folder to keep the developed files in; null for the user's cache folder.
-        **options: See `PairedDataModule`. The black and white levels are those that every file is mapped to.
+        val_fraction: Fraction of the training files held out for validation, at least one file.
+        test_fraction: Fraction of the training files held out for testing, at least one file.
+        cache: Folder for the developed files; None for the user's cache folder.
+        **options: See `PairedDataModule`. Every file is mapped to these black and white levels.
+
+    Raises:
+        UserError: for an unknown target, or a tile or white level out of range.
     """
+
+    root: Path
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class CameraData(PairedDataModule):
             raise UserError(f"data.target={target} is unknown; choose one of {', '.join(TARGETS)}.")
         if tile % 2 or tile < 32:
             raise UserError(f"data.tile is an even number of at least 32 pixels, not {tile}.")
-        options.setdefault("target_set", "own-split")  # the protocol: the files and their splits are the user's
+        options.setdefault("target_set", "own-split")  # files and splits are the user's own
         super().__init__(version=f"{VERSION}-{target}", cache=cache, **options)
         if self.white_level > 65535:
             raise UserError(f"data.white_level={self.white_level:g} does not fit into 16 bits; it is at most 65535.")
@@ -135,13 +139,12 @@ class CameraData(PairedDataModule):
         self._splits: dict[str, list[Developed]] = {}
 
     def prepare_data(self) -> None:
-        """Develops the files that the cache does not hold and says what had to be assumed."""
+        """Develops the files that are not in the cache, and reports what had to be assumed."""
         if self._splits:
             return
         self._developed()
-        console = Console(stderr=True)
         for name, note in self.notes.items():
-            console.print(f"{name}: {note}.", highlight=False, markup=False, soft_wrap=True)
+            warn(f"{name}: {note}.")
 
     def open(self, split: str) -> CameraSource:
         """The tiles of a split."""
@@ -197,19 +200,19 @@ class CameraData(PairedDataModule):
         (folder / "about.json").write_text(json.dumps(about))
 
     def _place(self, path: Path) -> Path:
-        """Where the developed file lies in the cache; elsewhere as soon as anything that decides it changes."""
+        """The cache folder of a developed file; another one as soon as anything that affects it changes."""
         status = path.stat()
         identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, libraw_version())
-        settings = (self.black_level, self.white_level)
+        settings = (self.black_level, self.white_level, _DEVELOPMENT)
         key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
         return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
 
     def _check_disk_space(self, paths: Sequence[Path]) -> None:
-        """Refuses before the first file is developed if the disk cannot hold all of them."""
+        """Refuses, before the first file is developed, if there is no room for all of them."""
         needed = 0
         for path in paths:
             with opened(path) as raw:
-                needed += _BYTES_A_PIXEL * raw.sizes.height * raw.sizes.width
+                needed += _BYTES_PER_PIXEL * raw.sizes.height * raw.sizes.width
         place = cache_folder(self.cache)
         while not place.is_dir():
             place = place.parent
@@ -226,7 +229,7 @@ def split_files(root: Path, fractions: dict[str, float]) -> dict[str, list[Path]
 
     Args:
         root: The dataset's folder.
-        fractions: Shares of ``val`` and ``test``, held out of the training files if they have no folder of their own.
+        fractions: Fractions for ``val`` and ``test``, held out of the training files if they have no folder.
 
     Raises:
         UserError: if a split would be empty.
@@ -262,7 +265,7 @@ def _camera_files(folder: Path) -> list[Path]:
 
 
 def _refuse_copies(splits: dict[str, list[Developed]]) -> None:
-    """One photo under two names would leak from training into the test."""
+    """Refuses a photo under two names, which would leak from training into the test."""
     seen: dict[str, tuple[str, str]] = {}
     for split, files in splits.items():
         for file in files:

@@ -1,4 +1,4 @@
-"""The pairs of files below a folder, as a source of sensor numbers."""
+"""Pairs of files below a folder, read as sensor numbers."""
 
 import hashlib
 import os
@@ -8,27 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from ispbench.data.datasets.layout import PairFiles
-from ispbench.data.image_files import read_mosaic, read_srgb
+from ispbench.data.image_files import read_mosaic, read_srgb, stored_bits
 from ispbench.data.name_list import Strings
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.errors import UserError
 from ispbench.raw.bayer import PHASE_OFFSETS, to_rggb
 
 
 def bit_depth(white_level: float) -> int:
-    """The bits of a sensor with this white level: 10 for 1020, 12 for 4095."""
+    """The bit depth of a sensor with this white level: 10 for 1020, 12 for 4095."""
     return int(np.ceil(np.log2(white_level + 1)))
 
 
-class FolderSource:
-    """Some pairs below a folder.
+class FolderSource(PairSource):
+    """Some pairs of files below a folder.
 
     Args:
         root: The dataset's folder.
         pairs: The files of each pair.
         phase: CFA phase of the mosaics as stored.
-        white_level: In DN, to refuse files of another bit depth.
-        size: Declared height and width of every image; None if they may differ.
+        white_level: In DN; files of another bit depth are refused.
+        size: Height and width that every image must have; None if they may differ.
     """
 
     thread_safe = True
@@ -48,22 +48,22 @@ class FolderSource:
         files = [f"{pair.name}{os.path.splitext(pair.raw)[1]}" for pair in pairs]
         listing = "".join(f"{file} {a[0]} {b[0]}\n" for file, (a, b) in zip(files, stamps, strict=True))
         self.fingerprint = hashlib.sha256(listing.encode()).hexdigest()
-        # Of this copy on this disk: a pack made of it is outdated when this changes.
         local = f"{self.fingerprint} {phase} {size} {list(self._targets)}".encode() + self._stamps.tobytes()
         self.stamp = hashlib.sha256(local).hexdigest()
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """The RAW file and the target file of a pair."""
         return self.root / self._raws[index], self.root / self._targets[index]
 
+    def stored_bits(self, index: int) -> int:
+        """The bits of a value in the RAW file, 8 or 16."""
+        return stored_bits(self.paths(index)[0])
+
     def read(self, index: int) -> Pair:
         """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3).
 
         Raises:
-            UserError: naming the file that is missing, damaged, changed since the run began, or not what it should be.
+            UserError: naming the file that is missing, damaged, changed since the run began, or of the wrong kind.
         """
         paths = raw_path, target_path = self.paths(index)
         for path, stamp in zip(paths, self._stamps[index], strict=True):

@@ -1,4 +1,4 @@
-"""Pairs in folders: one with RAW mosaics, one with sRGB targets of the same names."""
+"""Datasets in two folders: RAW mosaics in one, sRGB targets of the same names in the other."""
 
 import hashlib
 import os
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_only
 
-from ispbench.data.datamodule import SPLITS, PairedDataModule
+from ispbench.console import say
+from ispbench.data import SPLITS
+from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.file_source import FolderSource, bit_depth
 from ispbench.data.datasets.layout import Issue, Listing, PairFiles, list_pairs
 from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
@@ -21,36 +23,43 @@ from ispbench.data.split_lists import SplitList
 from ispbench.errors import UserError
 from ispbench.raw.bayer import PHASE_OFFSETS
 
-_INSPECTED = 64  # files whose largest value tells the bit depth
-_ENOUGH = 16  # fewer do not contradict a configured bit depth
+_INSPECTED = 64  # files whose largest value suggests the bit depth
+_ENOUGH = 16  # fewer files cannot contradict the configured bit depth
 
 
 class FolderData(PairedDataModule):
-    """RAW and sRGB files of equal names in two folders.
+    """RAW and sRGB files with the same names in two folders.
 
-    The pairs stand in ``root/FOLDER/raw_folder`` and ``root/FOLDER/target_folder``, where FOLDER is that of a split, or
-    in `root` itself. A split without a folder of its own is held out of training: by the dataset's fixed list, or else
-    by a hash of the names. Neither changes with the file system.
+    The pairs are in ``root/FOLDER/raw_folder`` and ``root/FOLDER/target_folder``, where FOLDER is that of a split, or
+    directly in `root`. A split without a folder of its own is held out of the training pairs, by the dataset's fixed
+    list or else by a hash of the names. Neither depends on the file system.
 
     Args:
+        version: See `PairedDataModule`; results of an incomplete copy count as ``VERSION-partial``.
         root: The dataset's folder.
-        raw_folder: Name of the folder with the mosaics: PNG, TIFF, ``.npy``, or ``.raw`` without header.
+        raw_folder: Name of the folder with the mosaics: PNG, TIFF, ``.npy``, or ``.raw`` without a header.
         target_folder: Name of the folder with the sRGB images: PNG, JPEG, TIFF or ``.npy``.
         cfa: CFA phase of the mosaics: RGGB, GRBG, GBRG or BGGR.
-        size: Height and width that every image must have; None: any.
-        folders: Split to the name of its folder; None: train, val, test.
-        split_list: A fixed list of ``ispbench/data/splits/``; None: the folders, and fractions of train.
-        val_fraction: Share of the training pairs held out for validation, without a list.
-        test_fraction: Share of the training pairs held out for the test, without a list.
-        allow_partial: Whether to go on when files are missing. The version becomes ``VERSION-partial`` then.
-        full_resolution: Folder of whole mosaics without targets, below root; None if there are none.
-        help: What the dataset is, how large, and where its authors offer it, for the message when it is missing.
+        size: Height and width that every image must have; None for any.
+        folders: Split to the name of its folder; None for train, val, test.
+        split_list: A fixed list of ``ispbench/data/splits/``; None for the folders, and fractions of train.
+        val_fraction: Fraction of the training pairs held out for validation, if there is no list.
+        test_fraction: Fraction of the training pairs held out for testing, if there is no list.
+        allow_partial: Whether to accept a copy with missing files.
+        target_set: See `PairedDataModule`; without a split list, ``own-split`` becomes ``tree-split``, since the
+            splits are then those of the tree's own folders.
+        full_resolution: Folder of whole mosaics without targets, below the root; None if there are none.
+        help: What the dataset is, how large, and where its authors offer it; shown when it is missing.
         **options: See `PairedDataModule`.
+
+    Raises:
+        UserError: for an unknown CFA phase or split list, or a version that is the name of a list not used.
     """
 
     def __init__(
         self,
         *,
+        version: str,
         root: str | None,
         raw_folder: str,
         target_folder: str,
@@ -61,20 +70,19 @@ class FolderData(PairedDataModule):
         val_fraction: float = 0.0,
         test_fraction: float = 0.0,
         allow_partial: bool = False,
+        target_set: str = "original-gt",
         full_resolution: str | None = None,
         help: str = "",
         **options: Any,
     ) -> None:
-        if allow_partial:
-            options["version"] += "-partial"
-        if split_list is None and options.get("target_set") == "own-split":
-            options["target_set"] = "tree-split"  # the tree's own folders, not our list
-        elif split_list is None and files("ispbench.data").joinpath("splits", f"{options['version']}.json").is_file():
+        if split_list is None and target_set == "own-split":
+            target_set = "tree-split"
+        elif split_list is None and not allow_partial and _names_a_split_list(version):
             raise UserError(
-                f"data.version={options['version']} names a fixed split list; with data.split_list=null give the "
-                "dataset another data.version."
+                f"data.version={version} names a fixed split list; with data.split_list=null give the dataset another "
+                "data.version."
             )
-        super().__init__(**options)
+        super().__init__(version=f"{version}-partial" if allow_partial else version, target_set=target_set, **options)
         if cfa not in PHASE_OFFSETS:
             raise UserError(f"data.cfa={cfa} is unknown; choose one of {', '.join(PHASE_OFFSETS)}.")
         self.root = None if root is None else Path(root).expanduser()
@@ -90,7 +98,7 @@ class FolderData(PairedDataModule):
         self.help = help
 
     def prepare_data(self) -> None:
-        """Checks that every split is there and that the values fit the bit depth, before anything else starts."""
+        """Checks, before anything else starts, that every split has pairs and that values fit the bit depth."""
         for split in SPLITS:
             if not len(self.source(split)):
                 raise UserError(f"The {split} split of {self.root} has no pairs; {self._empty(split)}.")
@@ -109,13 +117,13 @@ class FolderData(PairedDataModule):
         return self._source(splits[split])
 
     def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:
-        """The pairs that are there, and what is wrong with the rest, without complaining."""
+        """The pairs that were found, and all issues, without raising an error."""
         splits, issues = self.inventory
         return {split: self._source(splits[split]) for split in SPLITS}, issues
 
     @cached_property
     def inventory(self) -> tuple[dict[str, list[PairFiles]], list[Issue]]:
-        """The pairs that each split has, and what is wrong with the files."""
+        """The pairs of each split, and the issues with the files."""
         listings = self._listings()
         issues = [issue for listing in listings.values() for issue in listing.issues]
         if self.split_list is None:
@@ -137,7 +145,7 @@ class FolderData(PairedDataModule):
         return splits, issues
 
     def full_mosaics(self) -> list[Path]:
-        """The whole mosaics without targets that the dataset has, for a look at complete photos."""
+        """The files of whole mosaics without targets."""
         folder = self._found_root / (self.full_resolution or "")
         if self.full_resolution is None or not folder.is_dir():
             raise UserError(f"There are no full-resolution files in {folder}; see data.full_resolution.")
@@ -159,7 +167,7 @@ class FolderData(PairedDataModule):
         return self.root
 
     def _listings(self) -> dict[str, Listing]:
-        """What each folder holds; the key of the root itself is empty."""
+        """The pairs of each folder; the root itself has an empty name."""
         root = self._found_root
         if self.split_list is not None:
             folders = list(self.split_list.counts)
@@ -175,7 +183,7 @@ class FolderData(PairedDataModule):
         return {folder: list_pairs(root, folder, self.raw_folder, self.target_folder) for folder in folders}
 
     def _by_folder(self, pairs: dict[str, list[PairFiles]]) -> dict[str, list[PairFiles]]:
-        """Splits from folders; those without one are held out of train, all pairs of one target together."""
+        """Splits by folder. Those without one are held out of train, all pairs of the same target together."""
         splits = {split: pairs[folder] for split, folder in self.folders.items() if folder in pairs}
         if "" in pairs:
             splits = {"train": pairs[""]}
@@ -192,7 +200,7 @@ class FolderData(PairedDataModule):
         return splits | {"train": [pair for pair in train if pair.stem in kept]}
 
     def _missing(self, folder: str, present: set[int]) -> Issue | None:
-        """An issue for the listed pairs of a folder that are not there."""
+        """The issue of listed pairs that a folder lacks."""
         assert self.split_list is not None
         count, gaps = self.split_list.missing(folder, present)
         if not count:
@@ -238,7 +246,7 @@ class FolderData(PairedDataModule):
         return f"{self.help} Expected: {tree} of equal names.".strip()
 
     def _inspect_levels(self) -> None:
-        """Refuses a bit depth that many files contradict, and says which levels are used."""
+        """Refuses a bit depth that many files contradict, and reports the levels in use."""
         source = self.open("train")
         largest, read = 0, 0
         for index in np.linspace(0, len(source) - 1, min(_INSPECTED, len(source))).astype(int):
@@ -264,4 +272,8 @@ class FolderData(PairedDataModule):
     @rank_zero_only
     def _announce(self) -> None:
         sizes = ", ".join(f"{len(self.source(split)):,} {split}" for split in SPLITS)
-        print(f"{self.version}: {sizes} pairs; {self.notes['levels']}", flush=True)
+        say(f"{self.version}: {sizes} pairs; {self.notes['levels']}")
+
+
+def _names_a_split_list(version: str) -> bool:
+    return files("ispbench.data").joinpath("splits", f"{version}.json").is_file()

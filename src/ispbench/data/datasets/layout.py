@@ -1,4 +1,4 @@
-"""What files a dataset's folder holds, which of them are pairs, and what is wrong with the rest."""
+"""The files in a dataset's folder: which of them are pairs, and the issues with the rest."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ class PairFiles:
     """The two files of a pair.
 
     Attributes:
-        name: The RAW file without its suffix, with the folder it has inside the RAW folder: ``12`` or ``set1/12``.
+        name: The RAW file's path inside the RAW folder, without its suffix: ``12`` or ``set1/12``.
         raw: Its path below the dataset's folder.
         target: The target's path below the dataset's folder.
-        raw_stamp: Size and time of change (ns) of the RAW file.
-        target_stamp: The same of the target.
+        raw_stamp: Size and modification time (ns) of the RAW file.
+        target_stamp: Size and modification time (ns) of the target file.
     """
 
     name: str
@@ -33,7 +33,7 @@ class PairFiles:
 
     @property
     def order(self) -> tuple[str, int, str]:
-        """Sorts numbers as numbers."""
+        """A sort key that puts numbers in numerical order."""
         folder, _, stem = self.name.rpartition("/")
         return (folder, int(stem) if stem.isdecimal() else -1, stem)
 
@@ -43,11 +43,11 @@ class Issue:
     """Something wrong with a dataset.
 
     Attributes:
-        kind: What, in a few words; issues of one kind are counted together.
+        kind: What it is, in a few words; issues of the same kind are counted together.
         place: The file or folder.
-        remedy: What to do about this kind.
-        tolerable: Whether ``data.allow_partial=true`` goes on without it.
-        count: How many there are, if more than this one.
+        remedy: What to do about it.
+        tolerable: Whether ``data.allow_partial=true`` ignores it.
+        count: How many files it concerns.
     """
 
     kind: str
@@ -59,25 +59,25 @@ class Issue:
 
 @dataclass
 class Listing:
-    """The pairs of one folder and what is wrong with it."""
+    """The pairs of one folder and its issues."""
 
     pairs: list[PairFiles] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
 
 
 def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> Listing:
-    """Pairs the files of equal names in two folders.
+    """Pairs the files of two folders by name.
 
-    The RAW folder may hold subfolders, whose files share the targets.
+    The RAW folder may have subfolders; their files share the targets.
 
     Args:
         root: The dataset's folder.
-        folder: Below it, the one that holds the two; empty for the root itself.
+        folder: The folder below it that holds the two; empty for the root itself.
         raw_folder: Name of the folder with the mosaics.
         target_folder: Name of the folder with the targets.
 
     Returns:
-        The pairs in order, numbers as numbers.
+        The pairs, numbers in numerical order, and the issues.
     """
     raws = dict(_files(root, os.path.join(folder, raw_folder), RAW_SUFFIXES))
     targets = dict(_files(root, os.path.join(folder, target_folder), TARGET_SUFFIXES))
@@ -105,7 +105,7 @@ _PARTNER = "a pair has one name in both folders; restore the partner or remove t
 
 
 def _files(root: Path, folder: str, suffixes: Sequence[str]) -> Iterator[tuple[str, tuple[str, tuple[int, int]]]]:
-    """Names, paths and stamps of the image files of a folder and of its subfolders."""
+    """Names, paths and stamps of the image files in a folder and its subfolders."""
     for entry in os.scandir(root / folder):
         if entry.name.startswith("."):
             continue

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ispbench.data.datamodule import SPLITS, PairedDataModule
-from ispbench.data.pairs import Pair
+from ispbench.data.pairs import Pair, PairSource
 from ispbench.data.photographs import MIN_SIDE, Photograph, refuse_small
 from ispbench.errors import UserError
 from ispbench.raw import simulate
@@ -45,7 +45,7 @@ class Track:
         return (unseen,) if split == "test" else tuple(name for name in self.cameras if name != unseen)
 
 
-class FixedCaptures:
+class FixedCaptures(PairSource):
     """Whole photographs under captures that never change.
 
     Args:
@@ -61,7 +61,11 @@ class FixedCaptures:
     thread_safe = True
 
     def __init__(
-        self, photographs: Sequence[Photograph], captures: Sequence[Sequence[Capture]], balance: bool, seed: Sequence[int]
+        self,
+        photographs: Sequence[Photograph],
+        captures: Sequence[Sequence[Capture]],
+        balance: bool,
+        seed: Sequence[int],
     ) -> None:
         self._pairs = [(photo, item) for photo, each in zip(photographs, captures, strict=True) for item in each]
         self._balance = balance
@@ -76,9 +80,6 @@ class FixedCaptures:
         content = [f"{photo.key} {photo.pixels.shape} {capture!r}" for photo, capture in self._pairs]
         self.fingerprint = _hash(content, seed, balance)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
     def read(self, index: int) -> Pair:
         """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
         photo, capture = self._pairs[index]
@@ -86,7 +87,7 @@ class FixedCaptures:
         return simulate.simulate(photo.pixels, capture, rng, self._balance), photo.pixels
 
 
-class FreshCaptures:
+class FreshCaptures(PairSource):
     """Training samples: each is a crop of a photograph under a capture of its own.
 
     Args:
@@ -109,9 +110,6 @@ class FreshCaptures:
         self.names = [photographs[index % len(photographs)].name for index in range(length)]
         content = [f"{photo.key} {photo.pixels.shape}" for photo in photographs]
         self.fingerprint = _hash([*content, repr(captures)], (length,), balance)
-
-    def __len__(self) -> int:
-        return len(self.names)
 
     def read(self, index: int) -> Pair:
         """A whole photograph under a capture that depends on its index: for a look at the data."""
@@ -154,6 +152,8 @@ class SimulatedData(PairedDataModule):
         UserError: for an unknown track, or settings out of range.
     """
 
+    in_memory = True
+
     def __init__(
         self,
         *,
@@ -175,10 +175,13 @@ class SimulatedData(PairedDataModule):
         levels = {"black_level": simulate.BLACK_LEVEL, "white_level": simulate.WHITE_LEVEL}
         if wrong := [f"data.{name}={options[name]}" for name in levels if options[name] != levels[name]]:
             raise UserError(f"{wrong[0]} is impossible: simulated RAW has the levels {levels}; leave it out.")
-        super().__init__(version=version, simulated=True, pack="never", **options)
+        super().__init__(version=version, simulated=True, **options)
+        self.pack = "never"  # a packed copy would freeze the captures of training
         self.track = Track(**tracks[track])  # type: ignore[arg-type]
         if unseen not in self.track.cameras and self.track.leave_out:
-            raise UserError(f"data.unseen={unseen} is no camera of the track; choose one of {list(self.track.cameras)}.")
+            raise UserError(
+                f"data.unseen={unseen} is no camera of the track; choose one of {list(self.track.cameras)}."
+            )
         self.version = "-".join([version, track, *([unseen] if self.track.leave_out else [])])
         if num_train < 1:
             raise UserError(f"data.num_train is at least 1, not {num_train}.")
@@ -193,6 +196,14 @@ class SimulatedData(PairedDataModule):
             split: CaptureRange(self.track.cameras_of(split, unseen), temperature, iso, **optics)  # type: ignore[arg-type]
             for split in SPLITS
         }
+
+    def identity(self) -> dict[str, Any]:
+        """As of the base class, with the chosen track alone."""
+        settings = super().identity()
+        tracks = settings.pop("tracks")
+        if not self.track.leave_out:
+            del settings["unseen"]
+        return settings | {"captures": tracks[settings["track"]]}
 
     @abstractmethod
     def photographs(self, split: str) -> Sequence[Photograph]:

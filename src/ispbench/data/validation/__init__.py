@@ -1,1 +1,1 @@
-"""Checks of a dataset: files, levels, CFA, splits."""
+"""Validation of a dataset: files, levels, CFA phase, splits."""

@@ -1,10 +1,8 @@
-"""``ispbench data check``: every pair present and readable, levels and CFA plausible, nothing mixed up.
+"""Whether a dataset is sound: all pairs present and readable, levels and CFA plausible, no files mixed up.
 
-Each finding counts what is wrong, names the first offenders, and says what to do.
+Each finding says how many files it concerns, names the first ones, and says what to do.
 """
 
-import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -12,11 +10,9 @@ import numpy as np
 from rich.progress import Progress
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.data.datasets.file_source import FolderSource
 from ispbench.data.datasets.layout import Issue
-from ispbench.data.image_files import stored_bits
 from ispbench.data.pairs import PairSource
-from ispbench.data.parallel import read_pairs
+from ispbench.data.parallel import read_pairs, spread
 from ispbench.data.validation.diagnose import MATCHED, Finding, Statistics, diagnose
 from ispbench.data.validation.plausibility import (
     correlation,
@@ -28,10 +24,9 @@ from ispbench.data.validation.plausibility import (
 )
 from ispbench.errors import UserError
 
-_SHOWN = 5  # offenders named of each kind
-_RENDERED = 64  # pairs of each split that are rendered
-_MARGIN = 0.02  # of white: noise around black
-_KEPT = 500  # suspicious pairs compared with each other
+_RENDERED = 64  # pairs to render per split
+_MARGIN = 0.02  # noise around black, as a fraction of the white level
+_KEPT = 500  # suspicious pairs to compare with each other
 
 
 def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
@@ -39,7 +34,7 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
 
     Args:
         data: The dataset.
-        limit: Pairs to read of each split, evenly spread; None for all.
+        limit: How many pairs to read of each split, evenly spread; None for all.
 
     Raises:
         UserError: if there is nothing to check.
@@ -65,20 +60,13 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
     if statistics.pairs:
         for source in sources.values():
             _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, statistics)
-        findings += diagnose(statistics, data.black_level, data.white_level, getattr(data, "cfa", "RGGB"))
+        findings += diagnose(statistics, data.black_level, data.white_level, data.cfa)
     return findings
-
-
-def spread(length: int, count: int | None) -> list[int]:
-    """At most `count` indices, evenly spread over `length`."""
-    if count is None or count >= length:
-        return list(range(length))
-    return np.linspace(0, length - 1, count).astype(int).tolist()
 
 
 def _of_kind(issues: Sequence[Issue], kind: str, data: PairedDataModule) -> Finding:
     same = [issue for issue in issues if issue.kind == kind]
-    accepted = same[0].tolerable and getattr(data, "allow_partial", False)
+    accepted = same[0].tolerable and data.allow_partial
     text = f"{sum(issue.count for issue in same):,} x {kind}"
     return Finding(
         "warning" if accepted else "ERROR",
@@ -96,7 +84,7 @@ def _measure(
     statistics: Statistics,
     advance: Callable[[], None],
 ) -> list[str]:
-    """Adds the measurements of some pairs to the statistics; returns why others cannot be read."""
+    """Adds some pairs to the statistics; returns the reasons why others cannot be read."""
     unreadable = []
     black, white = data.black_level, data.white_level
     for index, pair in read_pairs(source, indices):
@@ -111,8 +99,8 @@ def _measure(
         below = float(np.mean(mosaic < black - _MARGIN * white))
         statistics.below_black += (below - statistics.below_black) / (statistics.pairs + 1)
         statistics.pairs += 1
-        if isinstance(source, FolderSource):
-            statistics.eight_bit = (statistics.eight_bit or 0) + (stored_bits(source.paths(index)[0]) == 8)
+        if (bits := source.stored_bits(index)) is not None:
+            statistics.eight_bit = (statistics.eight_bit or 0) + (bits == 8)
         maps = raw_luminance(mosaic, black, white), target_luminance(target)
         statistics.matches[name] = correlation(*maps)
         if statistics.matches[name] < MATCHED and len(statistics.suspicious) < _KEPT:
@@ -121,7 +109,7 @@ def _measure(
 
 
 def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, statistics: Statistics) -> None:
-    """Adds the renderings of some pairs to the statistics."""
+    """Adds gray-world renderings of some pairs to the statistics."""
     black, white = data.black_level, data.white_level
     collected = defaultdict(list, statistics.phases)
     for _, pair in read_pairs(source, indices):
@@ -133,24 +121,3 @@ def _render(source: PairSource, indices: Sequence[int], data: PairedDataModule, 
         for phase, agreement in phase_agreements(mosaic, target, black, white).items():
             collected[phase].append(agreement)
     statistics.phases = dict(collected)
-
-
-def run(data: PairedDataModule, options: argparse.Namespace) -> None:
-    """``ispbench data check``: prints the report.
-
-    Raises:
-        UserError: if there are errors.
-    """
-    findings = check(data, options.limit)
-    for finding in findings:
-        print(f"{finding.level:<8} {finding.text}")
-        for place in finding.first[:_SHOWN]:
-            print(f"{'':<8}   {place}")
-        if len(finding.first) > _SHOWN:
-            print(f"{'':<8}   and {len(finding.first) - _SHOWN:,} more")
-        if finding.remedy and finding.level != "ok":
-            print(f"{'':<8} > {finding.remedy}")
-    sys.stdout.flush()
-    errors = [finding for finding in findings if finding.level == "ERROR"]
-    if errors:
-        raise UserError(f"The check found {len(errors)} kinds of errors; the report above says what to do about each.")

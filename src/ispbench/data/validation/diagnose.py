@@ -1,8 +1,8 @@
-"""What the measurements of many pairs say about a dataset: levels, CFA phase, pairs that were mixed up.
+"""Diagnoses a dataset from statistics of its pairs: wrong levels, a wrong CFA phase, pairs that were mixed up.
 
-The thresholds were set on simulated captures and on real pairs of a high-speed camera and a DSLR: matched pairs
-correlate above 0.95; renderings of the right CFA phase agree with the target's colors above 0.4, those of a wrong one
-below 0; gray-world renderings reach 22 dB in the median.
+The thresholds come from simulated captures and from real pairs of a high-speed camera and a DSLR. There, matched pairs
+correlate above 0.95; renderings with the right CFA phase agree with the target's colors above 0.4, those with a wrong
+one below 0; gray-world renderings reach a median of 22 dB.
 """
 
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from ispbench.data.datasets.file_source import bit_depth
 from ispbench.data.validation.plausibility import Array, correlation
 from ispbench.raw.bayer import PHASE_OFFSETS
 
-MATCHED = 0.5  # correlation of luminance below which a pair is suspicious
-_SWAPPED = 0.8  # correlation with another suspicious pair's target that proves an exchange
-_SUSPICIOUS_SHARE = 0.01  # more suspicious pairs than that are an error
-_FLOOR_DB = 15.0  # of the median gray-world rendering
-_PHASE_MARGIN = 0.2  # by which another CFA phase must agree better
-_BELOW_BLACK = 0.05  # share of values below black that is too much
-_ABOVE_BLACK = 0.03  # distance of the darkest value from black, relative to white, that is too much
-_GAIN_DB = 1.0  # by which the darkest value as black level must improve the rendering
-_FEW = 8  # fewer files do not tell the darkest value
-_ENOUGH = 16  # fewer files do not tell the bit depth
-_CONVERTED = 0.9  # a larger share of 8-bit files is no chance
+MATCHED = 0.5  # a pair with a lower luminance correlation is suspicious
+_SWAPPED = 0.8  # a higher correlation with another suspicious pair's target proves that files were swapped
+_SUSPICIOUS_SHARE = 0.01  # a larger fraction of suspicious pairs is an error
+_FLOOR_DB = 15.0  # median PSNR that gray-world renderings must reach
+_PHASE_MARGIN = 0.2  # by how much another CFA phase must agree better
+_BELOW_BLACK = 0.05  # a larger fraction of values below black is an error
+_ABOVE_BLACK = 0.03  # a larger distance of the darkest value from black, relative to white, is suspicious
+_GAIN_DB = 1.0  # by how much the darkest value as black level must improve the rendering
+_FEW = 8  # fewer files do not determine the darkest value
+_ENOUGH = 16  # fewer files do not determine the bit depth
+_CONVERTED = 0.9  # a larger fraction of 8-bit files cannot be chance
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Finding:
     Attributes:
         level: ok, warning or ERROR.
         text: What was found.
-        first: The first offenders.
-        remedy: What to do.
+        first: The files concerned.
+        remedy: What to do about it.
     """
 
     level: str
@@ -45,19 +45,19 @@ class Finding:
 
 @dataclass
 class Statistics:
-    """The measurements of the pairs of a dataset.
+    """Statistics of the pairs of a dataset.
 
     Attributes:
-        pairs: How many were read.
+        pairs: How many pairs were read.
         largest: The largest RAW value of all, in DN.
-        darkest: The smallest of the RAW values that a thousandth of a pair lies below, in DN.
-        below_black: Share of all values that lie clearly below black.
-        eight_bit: How many RAW files store 8 bits; None if there are no files.
-        matches: Name to the correlation of its two luminances; NaN if flat.
-        suspicious: Name to the luminances of RAW and target of the pairs that do not match.
-        psnr: Of gray-world renderings of some pairs, in dB.
-        psnr_from_darkest: The same with the darkest value as black level.
-        phases: CFA phase to the color agreement of the renderings of some pairs.
+        darkest: The minimum over pairs of the 0.1% quantile of the RAW values, in DN.
+        below_black: The fraction of values clearly below black.
+        eight_bit: How many RAW files store 8 bits; None if pairs are not stored as files.
+        matches: Pair name to the luminance correlation of RAW and target; NaN if one of them is flat.
+        suspicious: Pair name to the luminances of RAW and target, for pairs that do not match.
+        psnr: PSNR of gray-world renderings of some pairs, in dB.
+        psnr_from_darkest: The same, with the darkest value as black level.
+        phases: CFA phase to the color agreement of renderings of some pairs.
     """
 
     pairs: int = 0
@@ -73,7 +73,7 @@ class Statistics:
 
 
 def diagnose(statistics: Statistics, black: float, white: float, cfa: str) -> list[Finding]:
-    """All findings about a dataset with these levels in DN and this declared CFA phase."""
+    """All findings about a dataset with these declared levels, in DN, and CFA phase."""
     return [
         *_depth(statistics, black, white),
         *_black(statistics, black, white),
@@ -179,7 +179,7 @@ def _matching(statistics: Statistics) -> list[Finding]:
 
 
 def _exchanged(statistics: Statistics) -> dict[str, str]:
-    """The suspicious pairs whose RAW fits the target of another suspicious pair."""
+    """Suspicious pairs whose RAW fits the target of another suspicious pair: name to that pair's name."""
     result = {}
     for name, (raw, _) in statistics.suspicious.items():
         for other, (_, target) in statistics.suspicious.items():
@@ -190,10 +190,10 @@ def _exchanged(statistics: Statistics) -> dict[str, str]:
 
 
 def _shifted(declared: str, relative: str) -> str:
-    """The phase that a mosaic has whose crop by the declared phase has the relative phase."""
+    """The true phase of a mosaic that still has phase `relative` after it was cropped for phase `declared`."""
     (top, left), (down, right) = PHASE_OFFSETS[declared], PHASE_OFFSETS[relative]
-    wanted = (top ^ down, left ^ right)
-    return next(phase for phase, offset in PHASE_OFFSETS.items() if offset == wanted)
+    total = (top ^ down, left ^ right)
+    return next(phase for phase, offset in PHASE_OFFSETS.items() if offset == total)
 
 
 def _median(values: list[float]) -> float:

@@ -1,8 +1,8 @@
-"""Whether a RAW mosaic and an sRGB image can be a pair, compared by small, blurred versions of both.
+"""Measures whether a RAW mosaic and an sRGB image can be a pair, on small, blurred versions of both.
 
-Pairs of two cameras differ in tone and color and by some pixels, so that only coarse structure is compared: luminance
-decides whether both show one scene, color contrasts decide which CFA phase the mosaic has, and a gray-world rendering
-(the classical pipeline without a color matrix) must come near the target.
+The two images of a pair come from different cameras, with other tones and colors and some pixels apart, so that only
+coarse structure is compared. Luminance tells whether both show the same scene, color contrasts tell which CFA phase the
+mosaic has, and a gray-world rendering (the classical pipeline without a color matrix) must resemble the target.
 """
 
 import cv2
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb
 from ispbench.raw.demosaic import bilinear
-from ispbench.raw.levels import subtract_black
+from ispbench.raw.levels import normalize_raw
 
 Array = NDArray[np.floating]
 
-GRID = 16  # cells a side of the maps that are compared
+GRID = 16  # cells per side of the maps that are compared
 _GAMMA = 1 / 2.2
 _FLAT = 0.02  # a map with a smaller standard deviation has no structure to compare
 
@@ -24,7 +24,7 @@ _FLAT = 0.02  # a map with a smaller standard deviation has no structure to comp
 def raw_luminance(mosaic: NDArray[np.uint16], black_level: float, white_level: float) -> Array:
     """The coarse, gamma-encoded green of an RGGB mosaic in DN, shape (GRID, GRID)."""
     green = (mosaic[0::2, 1::2].astype(np.float32) + mosaic[1::2, 0::2]) / 2
-    return coarse(np.clip(subtract_black(green, black_level, white_level), 0, 1) ** _GAMMA)
+    return coarse(np.clip(normalize_raw(green, black_level, white_level), 0, 1) ** _GAMMA)
 
 
 def target_luminance(target: NDArray[np.uint8]) -> Array:
@@ -33,7 +33,7 @@ def target_luminance(target: NDArray[np.uint8]) -> Array:
 
 
 def coarse(image: NDArray) -> Array:
-    """An image averaged over the cells of the grid: (H, W, ...) to (GRID, GRID, ...)."""
+    """Averages an image over the cells of the grid, (H, W, ...) to (GRID, GRID, ...)."""
     return np.asarray(cv2.resize(image.astype(np.float32, copy=False), (GRID, GRID), interpolation=cv2.INTER_AREA))
 
 
@@ -56,13 +56,13 @@ def gray_world(mosaic: NDArray[np.uint16], black_level: float, white_level: floa
         Shape (H, W, 3), in [0, 1].
     """
     raw = torch.from_numpy(pack(mosaic).astype(np.float32))[None]
-    rgb = bilinear(subtract_black(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
+    rgb = bilinear(normalize_raw(raw, black_level, white_level).clamp(0, 1))[0].numpy().transpose(1, 2, 0)
     means = rgb.mean(axis=(0, 1))
     return np.clip(rgb * (means[1] / np.maximum(means, 1e-6)), 0, 1) ** _GAMMA
 
 
 def rendering_psnr(rendering: Array, target: NDArray[np.uint8]) -> float:
-    """PSNR in dB of a rendering in [0, 1] against an sRGB image on the grid, after one gain for the exposure."""
+    """PSNR in dB, on the grid, of a rendering in [0, 1] and an sRGB image, with the exposure matched by one gain."""
     ours, theirs = coarse(rendering), coarse(target) / 255
     gain = float((ours * theirs).sum() / max((ours**2).sum(), 1e-9))
     return float(-10 * np.log10(max(float(np.mean((ours * gain - theirs) ** 2)), 1e-10)))
@@ -79,7 +79,7 @@ def color_agreement(rendering: Array, target: NDArray[np.uint8]) -> float:
 def phase_agreements(
     mosaic: NDArray[np.uint16], target: NDArray[np.uint8], black_level: float, white_level: float
 ) -> dict[str, float]:
-    """The color agreement of the renderings that a mosaic gives if its CFA has this or that phase."""
+    """The color agreement of the mosaic's rendering with the target, for each phase that its CFA might have."""
     result = {}
     for phase, (top, left) in PHASE_OFFSETS.items():
         cut = to_rggb(mosaic, phase)

@@ -16,6 +16,8 @@ class Checkpoints(ModelCheckpoint):
         mode: ``max`` or ``min``.
     """
 
+    places = ("dirpath",)
+
     def __init__(self, dirpath: str, monitor: str = "val/psnr", mode: str = "max") -> None:
         super().__init__(
             dirpath=dirpath,

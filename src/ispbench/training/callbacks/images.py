@@ -1,4 +1,4 @@
-"""Image grids of validation."""
+"""Image grids: RAW preview, output, target, error map."""
 
 from pathlib import Path
 from typing import Any
@@ -14,66 +14,82 @@ from torch import Tensor
 from ispbench.raw.demosaic import bilinear
 
 
-class ImageGrid(pl.Callback):
-    """Draws the first images of validation and test: RAW preview, output, target, error map.
+class ImageRows:
+    """The first images of a split, one row each.
 
     Args:
-        folder: Where ``val.png`` and ``test.png`` are written.
         images: How many rows.
         size: Larger images are cut to this side.
     """
+
+    def __init__(self, images: int = 6, size: int = 256) -> None:
+        self.images = images
+        self.size = size
+        self._rows: list[np.ndarray] = []
+
+    def collect(self, outputs: Tensor, batch: dict[str, Any]) -> None:
+        """Adds rows until there are enough.
+
+        Args:
+            outputs: sRGB, shape (N, 3, H, W).
+            batch: The canonical batch.
+        """
+        for raw, image, target in zip(batch["raw"], outputs, batch["target"], strict=True):
+            if len(self._rows) < self.images:
+                self._rows.append(_row(raw.float(), image.float(), target, self.size))
+
+    def grid(self) -> np.ndarray | None:
+        """All rows as one image, shape (H, W, 3), uint8; None if there is none."""
+        return _stack(self._rows) if self._rows else None
+
+    def write(self, path: Path) -> None:
+        """Writes the grid as a PNG, if there is one."""
+        grid = self.grid()
+        if grid is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            matplotlib.image.imsave(path, grid)
+
+
+class ImageGrid(pl.Callback):
+    """Draws the first images at every validation.
+
+    Args:
+        folder: Where ``val.png`` is written.
+        images: How many rows.
+        size: Larger images are cut to this side.
+    """
+
+    decides_numbers = False
 
     def __init__(self, folder: str, images: int = 6, size: int = 256) -> None:
         self.folder = Path(folder)
         self.images = images
         self.size = size
-        self._rows: list[np.ndarray] = []
+        self._rows = ImageRows(images, size)
 
     def on_validation_epoch_start(self, *_: Any) -> None:
-        """Starts afresh."""
-        self._rows = []
-
-    def on_test_epoch_start(self, *_: Any) -> None:
-        """Starts afresh."""
-        self._rows = []
+        """Begins a new grid."""
+        self._rows = ImageRows(self.images, self.size)
 
     def on_validation_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
-        """Keeps rows until there are enough."""
-        self._collect(outputs, batch)
-
-    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any, **__: Any) -> None:
-        """Keeps rows until there are enough."""
-        self._collect(outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the grid of validation."""
-        if not trainer.sanity_checking:
-            self._write(trainer, "val")
-
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the grid of the test."""
-        self._write(trainer, "test")
-
-    def _collect(self, outputs: Tensor, batch: dict[str, Any]) -> None:
-        for raw, image, target in zip(batch["raw"], outputs, batch["target"], strict=True):
-            if len(self._rows) < self.images:
-                self._rows.append(_row(raw.float(), image.float(), target, self.size))
+        """Adds rows until there are enough."""
+        self._rows.collect(outputs, batch)
 
     @rank_zero_only
-    def _write(self, trainer: pl.Trainer, stage: str) -> None:
-        if not self._rows:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the grid, and hands it to the loggers that take images."""
+        grid = self._rows.grid()
+        if trainer.sanity_checking or grid is None:
             return
-        grid = _stack(self._rows)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        matplotlib.image.imsave(self.folder / f"{stage}.png", grid)
+        self._rows.write(self.folder / "val.png")
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 caption = "RAW preview | output | target | error x4"
-                logger.log_image(f"{stage}/images", [grid], caption=[caption], step=trainer.global_step)
+                logger.log_image("val/images", [grid], caption=[caption], step=trainer.global_step)
             elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(f"{stage}/images", grid, trainer.global_step, dataformats="HWC")
+                logger.experiment.add_image("val/images", grid, trainer.global_step, dataformats="HWC")
 
 
 def _row(raw: Tensor, image: Tensor, target: Tensor, size: int) -> np.ndarray:

@@ -9,6 +9,8 @@ from pytorch_lightning.callbacks import RichProgressBar
 class ProgressBar(RichProgressBar):
     """Lightning's rich progress bar with the step and the best validation score beside the running loss."""
 
+    decides_numbers = False
+
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Epoch {current_epoch}"
 

@@ -15,6 +15,8 @@ class StopBetweenSteps(pl.Callback):
     nearly up: its handler puts the job into the queue again and exits.
     """
 
+    decides_numbers = False
+
     def __init__(self) -> None:
         self._asked: int | None = None
         self._previous: dict[int, Any] = {}

@@ -1,0 +1,136 @@
+"""Time models on one image at a time, measure their memory, and count their operations.
+
+Their weights are fresh, and the models stand side by side in one table.
+
+  ispbench profile model=metaisp,unet size=fullhd device=cuda
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ispbench.cli.arguments import overrides, setting
+from ispbench.config import choices, select
+from ispbench.console import Column, say, table
+from ispbench.errors import UserError
+from ispbench.evaluation.sizes import parse_size
+from ispbench.files import write_atomically
+
+_COLUMNS = {
+    "params": ("params", "{:,}"),
+    "GMACs": ("gmacs", "{:.3f}"),
+    "GFLOPs": ("gflops", "{:.3f}"),
+    "FFT GFLOPs": ("fft_gflops", "{:.3f}"),
+    "ms": ("median_ms", "{:.2f}"),
+    "IQR": ("iqr_ms", "{:.2f}"),
+    "images/s": ("images_per_s", "{:.2f}"),
+    "MP/s": ("megapixels_per_s", "{:.2f}"),
+    "peak MB": ("peak_memory_mb", "{:.0f}"),
+}
+_SCORES = {"PSNR": ("psnr", "{:.2f}"), "MAI score": ("mai_score", "{:.3g}")}
+
+
+@dataclass
+class Settings:
+    """What the verb takes."""
+
+    model: str = setting("", "a model, several (metaisp,unet), or patterns such as awnet* or '*'", metavar="NAME,...")
+    device: str = setting("auto", "auto | cpu | cuda | cuda:1 | mps", metavar="DEVICE")
+    precision: str = setting("float32", "the latter two by autocast", choices=("float32", "bfloat16", "float16"))
+    size: str = setting("448x448", "Bayer image, or fullhd", metavar="HEIGHTxWIDTH")
+    compile: bool = setting(False, "torch.compile the network")
+    channels_last: bool = setting(False, "memory format of weights and input")
+    repetitions: int = setting(10, "timed calls, three at least", at_least=0)
+    warmup: int = setting(3, "calls before them", at_least=0)
+    budget: float = setting(20, "seconds after which no further call starts", metavar="SECONDS", at_least=0)
+    threads: int = setting(0, "of torch on a CPU; 0: its own choice", at_least=0)
+    protocol: str = setting("", "add the PSNR of the results under this protocol, and the MAI score", metavar="NAME")
+    results: Path = setting(Path("results"), "results folder", metavar="DIR")
+    output: Path | None = setting(None, "write the measurements as JSON", metavar="FILE")
+    trace: Path | None = setting(None, "write a Chrome trace of one call of each model", metavar="DIR")
+    overrides: list[str] = overrides("any key of the configuration, such as model.width=16")
+
+
+def run(settings: Settings) -> None:
+    """Prints the table, and writes the measurements.
+
+    Raises:
+        UserError: for a mistake in the arguments, and at the end for models that could not be profiled.
+    """
+    names = _names(settings.model)
+    height, width = parse_size(settings.size)
+    from rich.progress import track
+
+    from ispbench.evaluation.profile import Conditions, as_json, profile
+
+    conditions = Conditions(
+        height,
+        width,
+        device=settings.device,
+        precision=settings.precision,
+        compile=settings.compile,
+        channels_last=settings.channels_last,
+        repetitions=settings.repetitions,
+        warmup=settings.warmup,
+        budget_s=settings.budget,
+        threads=settings.threads,
+        traces=settings.trace,
+    )
+    progress = partial(track, description="Profiling", transient=True)
+    rows, failed = profile(names, settings.overrides, conditions, progress)
+    if settings.protocol:
+        _add_scores(rows, settings)
+    if settings.output:
+        typed = asdict(settings)
+        kept = {name: value for name, value in typed.items() if name not in ("model", "output", "trace", "overrides")}
+        content = as_json(rows, kept | {"results": str(settings.results)}, settings.overrides)
+        write_atomically(settings.output, content, "choose another output=FILE")
+        say(f"wrote {settings.output}")
+    if rows:
+        _print(rows, settings)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(names)} models could not be profiled: {'; '.join(failed)}")
+
+
+def _names(text: str) -> list[str]:
+    """Models, from their names or patterns as Hydra's command line has them: ``a,b``, ``[a,b]`` or ``glob(a*)``."""
+    if not text:
+        known = ", ".join(choices("model"))
+        raise UserError(f"Say which model: model=NAME, or model='*' for all. Models: {known}.")
+    plain = text.removeprefix("glob(").removesuffix(")").strip("[]")
+    return select("model", [pattern.strip() for pattern in plain.split(",")])
+
+
+def _add_scores(rows: list[dict[str, Any]], settings: Settings) -> None:
+    """Adds the PSNR of each model's newest run under the protocol, and the score derived from it."""
+    from ispbench.evaluation.latency import mai_score
+    from ispbench.results.lookup import recorded_psnr
+
+    psnr = recorded_psnr(settings.results, settings.protocol)
+    for row in rows:
+        if row["model"] in psnr:
+            row["psnr"] = psnr[row["model"]]
+            row["mai_score"] = mai_score(row["psnr"], row["median_ms"])
+
+
+def _print(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+    first = rows[0]
+    extras = ["compiled"] * first["compiled"] + ["channels last"] * first["channels_last"]
+    memory = "on the GPU" if first["memory_kind"] == "cuda" else f"of the process ({first['memory_kind']})"
+    caption = f"Median and interquartile range of up to {settings.repetitions} calls; peak memory {memory}."
+    columns = _COLUMNS
+    if settings.protocol:
+        columns = columns | _SCORES
+        caption += " MAI score 2^(2 PSNR) / ms with C = 1 (arXiv:2211.03885): for ratios on this device and size alone."
+    table(
+        [Column("model"), *(Column(heading, right=True) for heading in columns)],
+        [
+            (row["model"], *(pattern.format(row[key]) if key in row else "-" for key, pattern in columns.values()))
+            for row in rows
+        ],
+        title=", ".join([first["input"] + " packed RAW", first["precision"], *extras, first["device"]]),
+        caption=caption,
+        min_width=130,
+    )

@@ -1,0 +1,57 @@
+"""What docs/add_a_dataset.md says, done in an empty folder."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from ispbench.data.packing import PackedSource
+from ispbench.data.pair_grid import pair_grid
+from ispbench.data.validation.check import check
+from tests.conftest import REPOSITORY, TINY_METAISP, ispbench
+from tests.data.trees import pairs
+from tests.docs import blocks
+
+PAGE = REPOSITORY / "docs" / "add_a_dataset.md"
+FAST = [*TINY_METAISP, "data.crop=32", "data.batch_size=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
+FAST += ["metrics.latency=null", "metrics.quality.lpips=null"]
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """The files of the page, and pairs in both forms."""
+    for name, text in blocks(PAGE).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for split in ("train", "val", "test"):
+        for place in ("pairs/phone", "pairs/dslr", f"archives/{split}"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        for number, (mosaic, target) in enumerate(pairs(3, rng)):
+            cv2.imwrite(str(tmp_path / "pairs" / "phone" / f"{split}{number}.png"), mosaic)
+            cv2.imwrite(str(tmp_path / "pairs" / "dslr" / f"{split}{number}.png"), target[..., ::-1])
+            np.savez(tmp_path / "archives" / split / f"{number}.npz", raw=mosaic, srgb=target)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name, protocol", [("phone", "phone-v1/original-gt"), ("npz", "npz-v1/original-gt")])
+def test_the_command_of_the_page_trains_on_the_dataset(name, protocol, folder):
+    (command,) = re.findall(rf"^python -m ispbench (.* data={name} .*)$", PAGE.read_text(), re.MULTILINE)
+    done = ispbench(*command.split(), *FAST, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (record,) = [json.loads(path.read_text()) for path in (folder / "results" / "runs").glob("*.json")]
+    assert record["status"] == "finished"
+    assert record["protocol"] == protocol
+
+
+def test_checks_pictures_and_packs_need_nothing_more_than_the_class(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    config = OmegaConf.load(folder / "conf" / "data" / "npz.yaml")
+    data = instantiate(config, root=str(folder / "archives"), seed=0, pack="always", cache=str(folder / "cache"))
+    assert not [finding for finding in check(data) if finding.level == "ERROR"]
+    assert pair_grid(data, "test", [], 3, 64).shape[2] == 3
+    assert isinstance(data.source("train"), PackedSource)
+    np.testing.assert_array_equal(data.source("train").read(1)[0], data.open("train").read(1)[0])

@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+
+from ispbench.config import choices
+from ispbench.results.ablation import draw, swept_values
+from ispbench.results.comparison import compare
+from ispbench.results.record import Record, load_records
+
+SWEPT = {"model.num_bases": ["1", "2", "16"]}
+
+
+def save(folder, bases, seed, psnr, **changes):
+    """A finished run of MetaISP; changes are fields of the record, or keys of its configuration with a dot."""
+    number = len(list(folder.glob("*.json")))
+    config = {
+        "model": {"_target_": "MetaISP", "num_bases": bases, "placement": "both", "ablated": "remove"},
+        "data": {"_target_": "MiniData", "seed": seed, "max_steps": 400},
+        "trainer": {"max_steps": 400},
+        "seed": seed,
+    }
+    for key in [key for key in changes if "." in key]:
+        section, name = key.split(".")
+        config[section][name] = changes.pop(key)
+    fields = {
+        "model": "metaisp",
+        "variant": f"num_bases={bases}",
+        "dataset": "mini",
+        "protocol": "mini-v1/original-gt",
+        "status": "finished",
+        "metrics": {"psnr": psnr, "ssim": psnr / 100, "lpips": None},
+        "complexity": {"params": 1000 + bases if isinstance(bases, int) else 1000, "gmacs": 7.5},
+        "data": {"fingerprint": "aaaa"},
+        "date": f"2026-01-01T00:{number:02}:00+00:00",
+    }
+    Record(id=f"run-{number:02}", seed=seed, config=config, **{**fields, **changes}).save(folder)
+
+
+def three_values(folder, **changes):
+    for bases, scores in ((16, (22.0, 22.4)), (1, (20.0, 20.2)), (2, (21.0, 21.4))):
+        for seed, psnr in enumerate(scores):
+            save(folder, bases, seed, psnr, **changes)
+
+
+def comparisons(folder, swept=SWEPT):
+    return compare(load_records(folder), swept)
+
+
+@pytest.mark.parametrize("name", choices("ablation"))
+def test_every_ablation_sweeps_settings_of_the_model(name):
+    swept = swept_values(name)
+    assert swept
+    assert all(key.startswith("model.") and values for key, values in swept.items())
+
+
+def test_what_an_ablation_fixes_counts_as_swept():
+    assert swept_values("blocks")["model.ablated"] == ["conv"]
+
+
+def test_one_row_a_value_with_mean_and_deviation_over_seeds(tmp_path):
+    three_values(tmp_path)
+    (found,) = comparisons(tmp_path)
+    table = found.table()
+    assert list(table["model.num_bases"]) == [1, 2, 16]
+    assert list(table["seeds"]) == [2, 2, 2]
+    assert table["psnr_mean"].to_list() == pytest.approx([20.1, 21.2, 22.2])
+    assert table["psnr_std"].iloc[0] == pytest.approx(np.std([20.0, 20.2], ddof=1))
+    assert (table["psnr_min"].iloc[2], table["psnr_max"].iloc[2]) == (22.0, 22.4)
+    assert table["lpips_mean"].isna().all()
+    assert list(table["params"]) == [1001, 1002, 1016]
+    assert found.title == "mini-v1/original-gt, rules 0.1"
+
+
+def test_words_stand_in_the_order_of_the_sweep(tmp_path):
+    for placement in ("none", "mscb_first", "both"):
+        save(tmp_path, 8, 0, 20.0, **{"model.placement": placement})
+    (found,) = comparisons(tmp_path, swept_values("placement"))
+    assert list(found.table()["model.placement"]) == ["both", "none", "mscb_first"]
+
+
+def test_a_placement_written_out_is_a_value(tmp_path):
+    save(tmp_path, 8, 0, 20.0)
+    save(tmp_path, 8, 0, 21.0, **{"model.placement": {"encoder1": ["mccb"], "decoder1": []}})
+    (found,) = comparisons(tmp_path, swept_values("placement"))
+    assert list(found.table()["model.placement"]) == ["both", '{"decoder1": [], "encoder1": ["mccb"]}']
+
+
+def test_the_newest_of_several_equal_runs_counts(tmp_path):
+    three_values(tmp_path)
+    save(tmp_path, 1, 0, 10.0)
+    (found,) = comparisons(tmp_path)
+    assert found.table()["psnr_min"].iloc[0] == 10.0
+    assert len(found.runs) == 6
+
+
+def test_only_finished_and_tested_runs_count(tmp_path):
+    three_values(tmp_path)
+    save(tmp_path, 4, 0, 20.0, status="failed")
+    save(tmp_path, 5, 0, 20.0, status="running")
+    save(tmp_path, 6, 0, 20.0, metrics={})
+    (found,) = comparisons(tmp_path)
+    assert set(found.runs["model.num_bases"]) == {1, 2, 16}
+
+
+@pytest.mark.parametrize(
+    "change, title",
+    [
+        ({"model.placement": "none"}, "model.placement=none"),
+        ({"trainer.max_steps": 800, "data.max_steps": 800}, "data.max_steps=800"),
+        ({"protocol": "mini-v1/aligned"}, "mini-v1/aligned, rules 0.1"),
+        ({"rules": "0.2"}, "mini-v1/original-gt, rules 0.2"),
+        ({"data": {"fingerprint": "bbbb"}}, "data fingerprint=bbbb"),
+    ],
+)
+def test_runs_that_differ_otherwise_are_tables_of_their_own(tmp_path, change, title):
+    three_values(tmp_path)
+    three_values(tmp_path, **change)
+    found = comparisons(tmp_path)
+    assert [len(each.runs) for each in found] == [6, 6]
+    assert title in found[1].title
+    assert title not in found[0].title
+    assert found[1].title.count("800") <= 1  # of settings that always agree one is named
+
+
+def test_a_patch_of_the_rules_still_compares(tmp_path):
+    save(tmp_path, 1, 0, 20.0, rules="0.1")
+    save(tmp_path, 2, 0, 20.0, rules="0.1.3")
+    assert len(comparisons(tmp_path)) == 1
+
+
+def test_a_value_alone_is_no_comparison(tmp_path):
+    save(tmp_path, 1, 0, 20.0)
+    save(tmp_path, 1, 1, 20.0)
+    assert not comparisons(tmp_path)
+
+
+def test_a_combined_sweep_gives_a_table_for_each_value_of_the_other_key(tmp_path):
+    for bases in (4, 8):
+        for placement in ("both", "none"):
+            save(tmp_path, bases, 0, 20.0, **{"model.placement": placement})
+    found = comparisons(tmp_path, swept_values("placement"))
+    assert [each.title.rpartition(", ")[2] for each in found] == ["model.num_bases=4", "model.num_bases=8"]
+    assert all(len(each.table()) == 2 for each in found)
+
+
+def test_the_verdict_is_the_analysis_of_variance(tmp_path):
+    from scipy.stats import f_oneway
+
+    three_values(tmp_path)
+    (found,) = comparisons(tmp_path)
+    test = f_oneway([20.0, 20.2], [21.0, 21.4], [22.0, 22.4])
+    verdict = found.verdict()
+    assert f"F(2, 3) = {test.statistic:.3g}, p = {test.pvalue:.2g}" in verdict
+    assert verdict.endswith("so not all values are equal.")
+    assert "2.1 dB apart" in verdict
+
+
+def test_noise_shows_no_difference(tmp_path):
+    for bases in (1, 2):
+        for seed, psnr in enumerate((20.0, 21.0, 20.5)):
+            save(tmp_path, bases, seed, psnr + 0.1 * bases)
+    (found,) = comparisons(tmp_path)
+    assert "so no difference is shown" in found.verdict()
+
+
+def test_a_single_seed_shows_nothing(tmp_path):
+    save(tmp_path, 1, 0, 20.0)
+    save(tmp_path, 2, 0, 25.0)
+    (found,) = comparisons(tmp_path)
+    assert "single seed: nothing can be concluded" in found.verdict()
+    assert found.table()["psnr_std"].isna().all()
+    draw([found])
+
+
+def test_a_score_that_is_missing_shows_nothing(tmp_path):
+    three_values(tmp_path)
+    (found,) = comparisons(tmp_path)
+    assert "nothing can be concluded" in found.verdict("lpips")
+
+
+def test_a_dot_for_each_seed(tmp_path):
+    three_values(tmp_path)
+    three_values(tmp_path, **{"model.placement": "none"})
+    figure = draw(comparisons(tmp_path), "ssim")
+    assert len(figure.axes) == 2
+    dots = [y for line in figure.axes[0].lines for y in line.get_ydata() if line.get_color() == "tab:orange"]
+    assert sorted(dots) == pytest.approx([0.20, 0.202, 0.21, 0.214, 0.22, 0.224])
