@@ -80,7 +80,7 @@ def weights_file(path: str | Path, select: str | None = None) -> Path:
         from omegaconf import OmegaConf
 
         select = OmegaConf.select(OmegaConf.load(config), "eval.checkpoint")
-    chosen = path / "checkpoints" / f"{select or 'best'}.ckpt"
+    chosen = path / "checkpoints" / f"{select or 'last'}.ckpt"
     if not chosen.is_file():
         raise UserError(f"{path} holds no {chosen.relative_to(path)}; give a run folder or a checkpoint file.")
     return chosen

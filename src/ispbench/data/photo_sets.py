@@ -104,10 +104,7 @@ def hash_files(paths: Iterable[Path], cache: Path) -> dict[Path, str]:
             raise UserError(f"{path} cannot be read ({error.strerror}); restore the file.") from error
         found[path] = entry[2]
     if fresh:
-        try:
-            write_atomically(index, json.dumps(known | fresh))
-        except UserError as error:
-            raise UserError(f"The cache {cache} cannot be written; set ISPBENCH_CACHE to another folder.") from error
+        write_atomically(index, json.dumps(known | fresh), "set ISPBENCH_CACHE to another folder")
     return found
 
 
