@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import Pair, PairSource
-from ispbench.metrics.quality import psnr, ssim
+from ispbench.metrics.fast_similarity import ssim
+from ispbench.metrics.quality import psnr
 from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.alignment_figure import draw
 from ispbench.protocols.flow import DIS

@@ -1,10 +1,10 @@
-"""How fast scores are computed: ours against scikit-image, on the same images and the same cores.
+"""How fast scores are computed: ours against scikit-image, and the fast path against the plain code that defines it.
 
 python benchmarks/metrics.py [--size 448] [--batch 8] [--threads N] [--repeat 20]
 
-Both sides alternate, three batches each in turn, in one process, and the fastest batch of each counts: other programs
-can only slow them down. Times are per image. Wall time is what a user waits for; CPU time is what all threads together
-cost.
+All on the same images and the same cores. Both sides alternate, three batches each in turn, in one process, and the
+fastest batch of each counts: other programs can only slow them down. Times are per image. Wall time is what a user
+waits for; CPU time is what all threads together cost.
 """
 
 import argparse
@@ -17,9 +17,10 @@ import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ispbench.metrics.color import ciede2000
-from ispbench.metrics.quality import ms_ssim, psnr, psnr_channel, psnr_luminance, quantise, ssim, ssim_sample
-from ispbench.metrics.scores import score_each
+from ispbench.metrics import color, similarity
+from ispbench.metrics.quality import quantize
+from ispbench.metrics.scoring import score_each
+from ispbench.metrics.table import TABLE
 
 IN_A_ROW = 3  # turns of one side: the first finds the caches filled by the other
 
@@ -37,32 +38,40 @@ def main() -> None:
     coarse = torch.rand(options.batch, 3, options.size // 8 + 2, options.size // 8 + 2, generator=generator)
     reference = torch.nn.functional.interpolate(coarse, (options.size, options.size), mode="bicubic")
     noise = 0.05 * torch.randn(reference.shape, generator=generator)
-    image, reference = quantise(reference + noise), quantise(reference)
+    image, reference = quantize(reference + noise), quantize(reference)
     arrays = [value.permute(0, 2, 3, 1).numpy().astype(np.float64) for value in (image, reference)]
     pairs = list(zip(*arrays, strict=True))
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "channel_axis": 2}
-    rivals: dict[str, tuple[Callable, Callable]] = {
-        "psnr": (psnr, lambda a, b: peak_signal_noise_ratio(b, a, data_range=1)),
-        "ssim": (ssim, lambda a, b: structural_similarity(b, a, data_range=1, **window)),
-        "ciede2000": (ciede2000, lambda a, b: deltaE_ciede2000(rgb2lab(b), rgb2lab(a)).mean()),
+    rivals: dict[str, Callable] = {
+        "psnr": lambda a, b: peak_signal_noise_ratio(b, a, data_range=1),
+        "ssim": lambda a, b: structural_similarity(b, a, data_range=1, **window),
+        "ciede2000": lambda a, b: deltaE_ciede2000(rgb2lab(b), rgb2lab(a)).mean(),
     }
-    print(f"{options.size}x{options.size}, {options.threads} threads, batches of {options.batch}")
-    print(f"{'':16}{'ours':>10}{'skimage':>10}{'ratio':>8}{'CPU ratio':>11}   values")
-    sums = np.zeros((2, 2))
-    for name, (ours, theirs) in rivals.items():
-        sides = (
-            lambda ours=ours: score_each(ours, image, reference).mean(),
-            lambda theirs=theirs: np.mean([theirs(a, b) for a, b in pairs]),
-        )
+    plain = {"ssim": similarity.ssim, "ms_ssim": similarity.ms_ssim, "ciede2000": color.ciede2000}
+
+    def ours(name: str, function: Callable | None = None) -> Callable:
+        return lambda: score_each(TABLE[name], function or TABLE[name].function, image, reference).mean()
+
+    def compare(sides: tuple[Callable, Callable]) -> tuple[np.ndarray, str]:
         times, values = alternate(sides, options.repeat)
-        times /= options.batch
+        return times / options.batch, f"  {values[0]:.5f} {values[1]:.5f}"
+
+    print(f"{options.size}x{options.size}, {options.threads} threads, batches of {options.batch}")
+    print(f"{'':18}{'ours':>10}{'skimage':>10}{'ratio':>8}{'CPU ratio':>11}   values")
+    sums = np.zeros((2, 2))
+    for name, theirs in rivals.items():
+        times, values = compare((ours(name), lambda theirs=theirs: np.mean([theirs(a, b) for a, b in pairs])))
         sums += times
-        print(row(name, times), f"  {values[0]:.5f} {values[1]:.5f}")
+        print(row(name, times), values)
     print(row("all three", sums))
+    print(f"{'':18}{'fast':>10}{'plain':>10}{'ratio':>8}{'CPU ratio':>11}   values")
+    for name, function in plain.items():
+        times, values = compare((ours(name), ours(name, function)))
+        print(row(name, times), values)
     print("others, without a rival:")
-    for ours in (ssim_sample, ms_ssim, psnr_channel, psnr_luminance):
-        [times], _ = alternate((lambda ours=ours: score_each(ours, image, reference),), options.repeat)
-        print(f"{ours.__name__:16}{1e3 * times[0] / options.batch:8.2f}ms")
+    for name in ("psnr_channel", "psnr_luminance", "psnr_color_fitted"):
+        [times], _ = alternate((ours(name),), options.repeat)
+        print(f"{name:18}{1e3 * times[0] / options.batch:8.2f}ms")
 
 
 def alternate(actions: tuple[Callable, ...], repeat: int) -> tuple[np.ndarray, list]:
@@ -80,7 +89,7 @@ def alternate(actions: tuple[Callable, ...], repeat: int) -> tuple[np.ndarray, l
 
 def row(name: str, times: np.ndarray) -> str:
     (ours, cpu), (theirs, their_cpu) = times
-    return f"{name:16}{1e3 * ours:8.2f}ms{1e3 * theirs:8.1f}ms{theirs / ours:7.1f}x{their_cpu / cpu:10.1f}x"
+    return f"{name:18}{1e3 * ours:8.2f}ms{1e3 * theirs:8.1f}ms{theirs / ours:7.1f}x{their_cpu / cpu:10.1f}x"
 
 
 if __name__ == "__main__":

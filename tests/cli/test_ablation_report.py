@@ -7,8 +7,8 @@ from tests.results.test_ablation import three_values
 
 
 def test_the_report_is_printed_and_written(tmp_path, capsys):
-    three_values(tmp_path / "runs")
-    three_values(tmp_path / "runs", **{"model.placement": "none"})
+    three_values(tmp_path)
+    three_values(tmp_path, **{"model.placement": "none"})
     dispatch(["ablation-report", "bases", "--results", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "22.20 ± 0.28" in printed
@@ -21,7 +21,7 @@ def test_the_report_is_printed_and_written(tmp_path, capsys):
 
 
 def test_the_places_and_the_score_can_be_chosen(tmp_path, capsys):
-    three_values(tmp_path / "runs")
+    three_values(tmp_path)
     output, plot = tmp_path / "table.csv", tmp_path / "new" / "plot.pdf"
     dispatch(
         [
@@ -54,7 +54,7 @@ def test_the_places_and_the_score_can_be_chosen(tmp_path, capsys):
 )
 def test_a_mistake_is_one_sentence(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    three_values(tmp_path / "results" / "runs")
+    three_values(tmp_path / "results")
     with pytest.raises(UserError) as error:
         dispatch(["ablation-report", *arguments])
     assert message in str(error.value)

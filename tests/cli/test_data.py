@@ -1,12 +1,12 @@
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from ispbench.cli.main import dispatch
+from ispbench.config import compose_and_build
+from ispbench.data.validation.plausibility import grey_world
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
@@ -141,12 +141,14 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["chek"], "Unknown command 'chek'; choose one of check"),
+        (["chek"], "Unknown command 'chek' of ispbench data. Did you mean 'check'?"),
         (["check", "--fast", "data=mini"], "Unknown argument '--fast'"),
-        (["stats", "data=folder"], "data.black_level has no default"),
+        (["stats", "data=folder"], "data.black_level, data.white_level have no default"),
         (["check", "data=folder", "data.black_level=0", "data.white_level=1023"], "data.root has no default"),
         (["show", "data=mini", "--names", "nobody", "data.num_train=8", "data.tile=64"], "no pair nobody"),
         (["show", "data=mini", "--full-resolution"], "no full-resolution files"),
+        (["show", "data=mini", "output=pairs"], "output=pairs is to end in .png or .jpg"),
+        (["stats", "data=mini", "limit=0"], "limit is a whole number of at least 1, not '0'"),
         (["check", "data=zrr", "data.on_error=ignore"], "choose one of raise, skip"),
     ],
 )
@@ -156,15 +158,48 @@ def test_a_users_mistake_is_one_sentence(arguments, message):
     assert message in str(error.value)
 
 
-def test_help_needs_nothing_slow(tmp_path):
-    code = "from ispbench.cli.main import dispatch; dispatch(['data', 'check', '--help'])"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert "--limit" in done.stdout
-    assert "torch" not in done.stderr
-    assert "cv2" not in done.stderr
+def test_stats_of_the_embedded_data(tmp_path, capsys):
+    tiles = ["data.num_train=6", "data.tile=64"]
+    dispatch(["data", "stats", "data=mini", *tiles, f"output={tmp_path / 'new' / 'stats.json'}"])
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    measured = json.loads((tmp_path / "new" / "stats.json").read_text())
+    (data,) = compose_and_build(["data=mini", *tiles], "data")
+    source = data.source("train")
+    mosaics, targets = zip(*(source.read(index) for index in range(len(source))), strict=True)
+    assert measured["train"]["pairs"] == measured["train"]["read"] == 6
+    assert measured["train"]["sizes"] == {"64x64": 6}
+    assert measured["train"]["raw_max"] == np.max(mosaics)
+    assert measured["train"]["target_G"] == pytest.approx(np.mean(targets, (0, 1, 2))[1], abs=0.06)
+    assert measured["test"]["luminance_correlation"] > 0.5
+    assert ["pairs", "6", *(str(measured[split]["pairs"]) for split in ("val", "test"))] in printed
+
+
+def test_pairs_of_the_embedded_data_are_shown(tmp_path):
+    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
+    (data,) = compose_and_build(tiles, "data")
+    source = data.source("train")
+    dispatch(["data", "show", *tiles, f"--names=train:{source.names[4]}", f"output={tmp_path / 'pair.png'}"])
+    grid = cv2.cvtColor(cv2.imread(str(tmp_path / "pair.png")), cv2.COLOR_BGR2RGB)
+    mosaic, target = source.read(4)
+    rendering = grey_world(mosaic, data.black_level, data.white_level)
+    np.testing.assert_array_equal(grid[:64, 64:128], target)
+    np.testing.assert_array_equal(grid[:64, :64], np.rint(rendering * 255))
+    assert (grid[64:] == 255).all()
+    dispatch(["data", "show", *tiles, "count=3", "size=32", f"output={tmp_path / 'pairs.png'}"])
+    assert cv2.imread(str(tmp_path / "pairs.png")).shape == (2 * 36, 2 * 68, 3)
+
+
+def test_the_embedded_data_is_sound_and_packed(capsys):
+    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
+    dispatch(["data", "check", *tiles, "limit=4"])
+    assert "pairs found: 6 train" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train"])
+    assert "train: packed 6 pairs" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train"])
+    assert "6 pairs are packed already" in capsys.readouterr().out
+    dispatch(["data", "pack", *tiles, "--split", "train", "--remove"])
+    (data,) = compose_and_build(tiles, "data")
+    assert not data.pack_path("train").exists()
 
 
 def test_full_resolution_files_are_shown(tmp_path):

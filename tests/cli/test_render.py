@@ -12,7 +12,7 @@ from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
 from ispbench.raw.camera_file import read_camera
-from ispbench.rendering.photo import read_photo
+from ispbench.rendering.photo import Sensor, read_photo
 from tests.conftest import TINY_METAISP, ispbench
 from tests.raw.dng import write_dng
 from tests.raw.test_camera import GRBG, SHARED_FILES, photograph, scene
@@ -79,7 +79,7 @@ def test_a_bayer_image_reaches_the_network_as_in_training(tmp_path, rng):
     config = compose(["data=folder", f"data.root={tmp_path}", "data.black_level=64", "data.white_level=1000"])
     data = instantiate(config.data)
     batch = data.to_canonical(next(iter(data.test_dataloader())))
-    rendered = read_photo(tmp_path / "raw" / f"{batch['name'][0]}.png", config).raw
+    rendered = read_photo(tmp_path / "raw" / f"{batch['name'][0]}.png", Sensor(64, 1000)).raw
     np.testing.assert_array_equal(rendered, batch["raw"][0].numpy())
     assert rendered.min() < 0
     assert rendered.max() > 1
@@ -92,7 +92,7 @@ def test_a_camera_file_reaches_the_network_as_in_training(tmp_path, rng):
     config = compose(["data=camera", f"data.root={tmp_path}", "data.tile=64"])
     data = instantiate(config.data)
     batch = data.to_canonical(next(iter(data.test_dataloader())))
-    rendered = read_photo(tmp_path / batch["name"][0].split("@")[0], config).raw
+    rendered = read_photo(tmp_path / batch["name"][0].split("@")[0], Sensor(0, 1)).raw
     step = 1 / (data.white_level - data.black_level)
     np.testing.assert_allclose(batch["raw"][0].numpy(), rendered, rtol=0, atol=0.51 * step)
     assert rendered.min() < 0
@@ -113,6 +113,21 @@ def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):
     assert "3.png is not a whole image file" in done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1-metaisp.png", "2-metaisp.png"]
     assert read(tmp_path / "out" / "1-metaisp.png").shape == (96, 128, 3)
+
+
+def test_whatever_is_wrong_with_one_photo_the_others_are_rendered(photo, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.npy").write_bytes(b"PK\x03\x04 a zip file under a wrong name")
+    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"2 of 3 photos failed, 1 are saved\. .*a\.npy.*b\.npy"):
+        dispatch(["render", "a.npy", "b.npy", "photo.dng", "model=classical", "device=cpu", "data=zrr"])
+    assert read(tmp_path / "outputs" / "render" / "photo-classical.png").shape == (120, 160, 3)
+
+
+def test_the_last_model_counts(photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dispatch(["render", "photo.dng", "model=metaisp", "model=classical", "device=cpu", "--out", "here"])
+    assert (tmp_path / "here" / "photo-classical.png").is_file()
 
 
 def test_nothing_is_overwritten_unasked(photo, tmp_path):
@@ -145,13 +160,14 @@ def test_the_photo_stands_upright_and_its_phase_is_normalised(tmp_path, rng):
         (["photo.dng"], "Say which model renders: model=NAME, one of"),
         (["photo.dng", "model=metaisp"], "metaisp is not trained; give its weights"),
         (["photo.dng", "model=metaips"], "Did you mean 'metaisp'"),
-        (["model=classical"], "Say what to render"),
+        (["model=classical"], "Say FILE: a camera file"),
         (["none.dng", "model=classical"], "There is no file none.dng"),
         (["photo.dng", "model=classical", "tile=33"], "tile=33 is not an even number"),
-        (["photo.dng", "model=classical", "tile=big"], "tile=big"),
-        (["photo.dng", "model=classical", "format=gif"], "format=gif is unknown; choose png or jpg"),
+        (["photo.dng", "model=classical", "tile=big"], "tile is a whole number of at least 32, not 'big'"),
+        (["photo.dng", "model=classical", "format=gif"], "format is one of png, jpg, not 'gif'"),
+        (["photo.dng", "model=classical", "data.black_level=900", "data.white_level=90"], "must lie below"),
         (["photo.dng", "twin/photo.dng", "model=classical"], "would both become"),
-        (["photo.dng", "model=classical", "modle.gamma=2"], "modle"),
+        (["photo.dng", "model=classical", "modle.gamma=2"], "Did you mean 'model'?"),
         (["photo.dng", "model=metaisp", "weights=none.ckpt"], "no checkpoint file none.ckpt"),
     ],
 )
@@ -162,12 +178,6 @@ def test_mistakes_are_one_sentence(photo, tmp_path, arguments, message, monkeypa
     with pytest.raises(UserError, match=re.escape(message)):
         dispatch(["render", *arguments])
     assert not (tmp_path / "outputs").exists()
-
-
-def test_help(tmp_path):
-    done = ispbench("render", "--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert all(word in done.stdout for word in ("FILE", "weights=PATH", "tile=N", "overwrite=true"))
 
 
 @pytest.mark.shared

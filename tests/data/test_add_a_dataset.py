@@ -12,21 +12,18 @@ from omegaconf import OmegaConf
 from ispbench.data.packing import PackedSource
 from ispbench.data.pair_grid import pair_grid
 from ispbench.data.validation.check import check
-from tests.conftest import REPOSITORY, TINY_METAISP, ispbench
+from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import pairs
-from tests.docs import blocks
 
-PAGE = REPOSITORY / "docs" / "add_a_dataset.md"
+PAGE = "add_a_dataset.md"
 FAST = [*TINY_METAISP, "data.crop=32", "data.batch_size=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
-FAST += ["metrics.latency=null", "metrics.quality.lpips=null"]
+FAST += ["metrics=quality"]
 
 
 @pytest.fixture
 def folder(tmp_path, rng):
     """The files of the page, and pairs in both forms."""
-    for name, text in blocks(PAGE).items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    save_files(PAGE, tmp_path)
     for split in ("train", "val", "test"):
         for place in ("pairs/phone", "pairs/dslr", f"archives/{split}"):
             (tmp_path / place).mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from torch import nn
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
+from ispbench.models.layers import LayerNorm2d
 
 
 class Net(nn.Module):
@@ -64,6 +65,35 @@ def test_what_has_no_macs_is_counted_apart_and_named():
     assert counted.fft_gflops == pytest.approx((2 * real + 2 * whole) / 1e9)
     assert counted.norm_gelements == counted.elementwise_gelements / 2 == pytest.approx(elements / 1e9)
     assert counted.gmacs == pytest.approx(2 * 4 * height * height * width / 1e9)
+
+
+class Normalized(nn.Module):
+    """A norm over channels, made of several operations, before one elementwise operation."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = LayerNorm2d(4)
+
+    def forward(self, raw):
+        x = torch.relu(self.norm(raw))
+        return nn.functional.pixel_shuffle(torch.cat((x, x, x), 1), 2)
+
+
+def test_a_norm_made_of_several_operations_counts_as_one():
+    counted = complexity(Model(Normalized()), 32, 64)
+    elements = 4 * 16 * 32 / 1e9
+    assert counted.operations == pytest.approx({"norm layer_norm_2d": elements, "elementwise relu": elements})
+
+
+def test_the_norms_of_metaisp():
+    """Two a stage: one stage of 32 channels at full size, two at half and at quarter size, two of 64 at an eighth."""
+    model = build_model("metaisp")
+    assert sum(isinstance(module, LayerNorm2d) for module in model.modules()) == 14
+    counted = complexity(model, 64, 96)
+    pixels = 32 * 48
+    by_hand = 2 * 32 * pixels + 4 * 32 * pixels / 4 + 4 * 32 * pixels / 16 + 4 * 64 * pixels / 64
+    assert counted.norm_gelements == pytest.approx(by_hand / 1e9)
+    assert "elementwise rsqrt" not in counted.operations  # of the norms alone
 
 
 def test_the_model_is_left_as_it_was():

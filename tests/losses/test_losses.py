@@ -229,7 +229,7 @@ def test_lpips_is_the_mean_of_the_metric(pair):
         load_features("alexnet")
     except WeightsUnavailableError as error:
         pytest.skip(str(error))
-    from ispbench.metrics.quality import LPIPS
+    from ispbench.metrics.perceptual import LPIPS
 
     image, target = (nn.functional.interpolate(x, size=64) for x in pair)
     torch.testing.assert_close(LPIPSLoss("alex")(image, target), LPIPS("alex")(image, target).mean())

@@ -205,7 +205,7 @@ def test_the_procedure_has_a_version():
 
 
 def test_rules_and_records_have_one_version():
-    from ispbench.results.record import RULES
+    from ispbench.results.records import RULES
 
     assert f"Version {RULES}" in (REPOSITORY / "docs" / "rules.md").read_text()
 

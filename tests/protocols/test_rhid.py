@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from ispbench.data.image_files import read_mosaic, read_srgb
-from ispbench.metrics.quality import psnr, quantise, ssim
+from ispbench.metrics.fast_similarity import ssim
+from ispbench.metrics.quality import psnr, quantize
 from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.flow import DIS, warp
 from ispbench.protocols.mapping import FittedGCM
@@ -58,7 +59,7 @@ def outputs(pairs):
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        return quantise(model(raws, statistics))
+        return quantize(model(raws, statistics))
 
 
 def test_alignment_raises_the_scores_of_one_and_the_same_trained_model(pairs, outputs):
@@ -67,7 +68,7 @@ def test_alignment_raises_the_scores_of_one_and_the_same_trained_model(pairs, ou
     original = torch.stack((psnr(outputs, photos), ssim(outputs, photos)))
     warped = [protocol.align(raw, photo) for raw, photo in zip(raws, photos, strict=True)]
     target, mask = (torch.stack(part) for part in zip(*warped, strict=True))
-    target = quantise(target)
+    target = quantize(target)
     aligned = torch.stack((psnr(outputs, target, mask), ssim(outputs, target, mask)))
     print(f"\nPSNR, SSIM: original {original.mean(1).tolist()}, aligned {aligned.mean(1).tolist()}")
     assert original[0].mean() > 19

@@ -2,37 +2,34 @@ import numpy as np
 import pytest
 
 from ispbench.config import choices
+from ispbench.results import store
 from ispbench.results.ablation import draw, swept_values
 from ispbench.results.comparison import compare
-from ispbench.results.record import Record, load_records
+from tests.results.runs import save_run
 
 SWEPT = {"model.num_bases": ["1", "2", "16"]}
 
 
 def save(folder, bases, seed, psnr, **changes):
-    """A finished run of MetaISP; changes are fields of the record, or keys of its configuration with a dot."""
-    number = len(list(folder.glob("*.json")))
+    """A finished run of MetaISP; changes are fields of its records, or keys of its configuration with a dot."""
+    number = len(list(folder.glob("trainings/*.json")))
     config = {
         "model": {"_target_": "MetaISP", "num_bases": bases, "placement": "both", "ablated": "remove"},
-        "data": {"_target_": "MiniData", "seed": seed, "max_steps": 400},
-        "trainer": {"max_steps": 400},
+        "data": {"_target_": "MiniData"},
+        "trainer": {"max_steps": 400, "val_every": 400},
         "seed": seed,
     }
     for key in [key for key in changes if "." in key]:
         section, name = key.split(".")
         config[section][name] = changes.pop(key)
     fields = {
-        "model": "metaisp",
         "variant": f"num_bases={bases}",
-        "dataset": "mini",
-        "protocol": "mini-v1/original-gt",
-        "status": "finished",
         "metrics": {"psnr": psnr, "ssim": psnr / 100, "lpips": None},
         "complexity": {"params": 1000 + bases if isinstance(bases, int) else 1000, "gmacs": 7.5},
         "data": {"fingerprint": "aaaa"},
         "date": f"2026-01-01T00:{number:02}:00+00:00",
     }
-    Record(id=f"run-{number:02}", seed=seed, config=config, **{**fields, **changes}).save(folder)
+    save_run(folder, f"run-{number:02}", seed=seed, config=config, **{**fields, **changes})
 
 
 def three_values(folder, **changes):
@@ -42,7 +39,7 @@ def three_values(folder, **changes):
 
 
 def comparisons(folder, swept=SWEPT):
-    return compare(load_records(folder), swept)
+    return compare(store.load(folder), swept)
 
 
 @pytest.mark.parametrize("name", choices("ablation"))
@@ -105,7 +102,7 @@ def test_only_finished_and_tested_runs_count(tmp_path):
     "change, title",
     [
         ({"model.placement": "none"}, "model.placement=none"),
-        ({"trainer.max_steps": 800, "data.max_steps": 800}, "data.max_steps=800"),
+        ({"trainer.max_steps": 800, "trainer.val_every": 800}, "trainer.max_steps=800"),
         ({"protocol": "mini-v1/aligned"}, "mini-v1/aligned, rules 0.1"),
         ({"rules": "0.2"}, "mini-v1/original-gt, rules 0.2"),
         ({"data": {"fingerprint": "bbbb"}}, "data fingerprint=bbbb"),

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ispbench.models.interface import ISPModel
+from ispbench.models.layers import LayerNorm2d
 
 _NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 _MOVES = {"clone", "_to_copy", "copy_", "copy", "detach", "fill_", "zero_", "lift_fresh"}  # of data, no arithmetic
@@ -33,7 +34,8 @@ class Complexity:
         gmacs: Multiply-accumulates of one image in convolutions and matrix products, in 1e9.
         gflops: Twice that: a multiplication and an addition each.
         fft_gflops: Of its FFTs, 5 N log2 N for N complex points and half of it for real ones, in 1e9.
-        norm_gelements: Elements that pass its batch, instance, group or layer norms, in 1e9.
+        norm_gelements: Elements that pass its batch, instance, group or layer norms, in 1e9; one made of several
+            operations, `LayerNorm2d`, counts as one norm.
         elementwise_gelements: Elements that elementwise operations put out, in 1e9.
         input: The packed RAW they were counted at, as ``4x224x224``.
         operations: The last three by the name of the operation, such as ``elementwise mul``.
@@ -54,7 +56,7 @@ def complexity(model: ISPModel, height: int = 448, width: int = 448) -> Complexi
     """Counts a model at one Bayer image of the given height and width."""
     ghost = copy.deepcopy(model).to("meta").float().eval().requires_grad_()
     raw = torch.empty(1, 4, height // 2, width // 2, device="meta")
-    with FlopCounterMode(display=False) as counter, _Operations() as operations:
+    with FlopCounterMode(display=False) as counter, _Operations(ghost) as operations:
         image = ghost.forward_scales(raw)[0]
     parameters = list(ghost.net.parameters())
     used = parameters
@@ -76,17 +78,35 @@ def complexity(model: ISPModel, height: int = 448, width: int = 448) -> Complexi
 
 
 class _Operations(TorchDispatchMode):
-    """Counts what FlopCounterMode leaves out, in 1e9, by kind and name."""
+    """Counts what FlopCounterMode leaves out, in 1e9, by kind and name.
 
-    def __init__(self) -> None:
+    Args:
+        model: Its `LayerNorm2d` are counted as norms, and the operations inside them are not counted again.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.counts: dict[str, float] = defaultdict(float)
+        self._inside_norm = False
+        for module in model.modules():
+            if isinstance(module, LayerNorm2d):
+                module.register_forward_pre_hook(self._enter_norm)
+                module.register_forward_hook(self._leave_norm)
 
     def total(self, kind: str) -> float:
         return sum(count for name, count in self.counts.items() if name.startswith(f"{kind} "))
 
+    def _enter_norm(self, module: nn.Module, inputs: Any) -> None:
+        self._inside_norm = True
+
+    def _leave_norm(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._inside_norm = False
+        self.counts["norm layer_norm_2d"] += output.numel() / 1e9
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        if self._inside_norm:
+            return result
         name = func.overloadpacket.__name__
         first = result[0] if isinstance(result, tuple) else result
         if name.startswith("_fft_"):

@@ -10,9 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ispbench.config import compose
@@ -145,7 +147,7 @@ def score_outputs(
             observe(images, batch)
         table.update(batch["index"], _score(images, batch, protocol, chosen, loaded))
     indices, rows = table.compute()
-    scores = pd.DataFrame(rows[:, :-1].numpy(), columns=list(chosen))
+    scores = pd.DataFrame(rows[:, :-1], columns=list(chosen))
     scores.insert(0, "image", [names[int(index)] for index in indices])
     summary = _means(scores, rows, chosen, notes)
     about = {"fingerprint": data.source(split).fingerprint[:16], "n_images": len(scores), **extra}
@@ -170,12 +172,12 @@ def _default() -> list[str]:
 
 
 def _means(
-    scores: pd.DataFrame, rows: Tensor, metrics: Mapping[str, Metric], notes: dict[str, str]
+    scores: pd.DataFrame, rows: NDArray[np.float32], metrics: Mapping[str, Metric], notes: dict[str, str]
 ) -> dict[str, float | int]:
     """The mean of each score, in float64; one without is explained in the notes instead."""
     nonfinite = int((rows[:, -1] == 0).sum())
     summary: dict[str, float | int] = {}
-    for name, value in zip(metrics, rows[:, :-1].double().mean(0).tolist(), strict=True):
+    for name, value in zip(metrics, rows[:, :-1].mean(0, dtype=np.float64).tolist(), strict=True):
         if not math.isnan(value):
             summary[name] = value
         elif nonfinite:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.metrics.backbones import WeightsUnavailableError, features
-from ispbench.metrics.quality import LPIPS
+from ispbench.metrics.perceptual import LPIPS
 
 
 class PerceptualLoss(nn.Module):

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from ispbench.errors import UserError
-from ispbench.metrics.quality import ssim
+from ispbench.metrics.similarity import ssim
 from ispbench.precision import full_precision
 
 _GRAY = (0.2989, 0.5870, 0.1140)  # luma of ITU-R BT.601, as TensorFlow rounds it
 
 
 class SSIMLoss(nn.Module):
-    """``1 - SSIM``, as `ispbench.metrics.quality.ssim`.
+    """``1 - SSIM``, as `ispbench.metrics.similarity.ssim`.
 
     Args:
         padding: ``valid`` for windows inside the image, or ``zero`` for a window around every pixel with black beyond

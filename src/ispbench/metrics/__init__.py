@@ -1,1 +1,1 @@
-"""What is measured of a run: image quality, complexity, latency and memory."""
+"""Image quality: pure functions, and one table that says all about each."""

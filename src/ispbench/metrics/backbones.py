@@ -5,6 +5,7 @@ import importlib.util
 import pickle
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,19 @@ def _conv_indices(network: str) -> Iterator[int]:
 
 
 def _from_download(network: str) -> State:
+    with downloads_time_out("torchvision's download failed"):
+        return _select(_weights_file(network).get_state_dict(progress=True, check_hash=True))
+
+
+@contextmanager
+def downloads_time_out(message: str) -> Iterator[None]:
+    """Lets no connection hang, and raises whatever fails as `WeightsUnavailableError` with a message."""
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
     try:
-        return _select(_weights_file(network).get_state_dict(progress=True, check_hash=True))
-    except Exception as error:
-        # urllib, ssl and hub each raise their own; whatever it is, the weights are not to be had this way.
-        raise WeightsUnavailableError(f"torchvision's download failed ({error})") from error
+        yield
+    except Exception as error:  # urllib, ssl and the hubs each raise their own
+        raise WeightsUnavailableError(f"{message} ({error})") from error
     finally:
         socket.setdefaulttimeout(timeout)
 

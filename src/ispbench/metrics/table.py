@@ -4,6 +4,8 @@ A metric is a function and its entry. One of your own needs no edit here: write 
 it in the configuration, ``+metrics.extra.sharpness._target_=my_package.SHARPNESS``.
 """
 
+import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,8 +15,11 @@ from typing import Any
 from torch import Tensor
 
 from ispbench.errors import UserError
-from ispbench.metrics.color import ciede2000
-from ispbench.metrics.quality import LPIPS, ms_ssim, psnr, psnr_channel, psnr_luminance, ssim, ssim_sample
+from ispbench.metrics.fast_color import ciede2000
+from ispbench.metrics.fast_similarity import ms_ssim, ssim
+from ispbench.metrics.iqa import learned
+from ispbench.metrics.perceptual import LPIPS
+from ispbench.metrics.quality import psnr, psnr_channel, psnr_color_fitted, psnr_luminance
 
 Score = Callable[..., Tensor]
 
@@ -41,7 +46,7 @@ class Metric:
     """
 
     name: str
-    function: Score
+    function: Callable[..., Any]
     higher_is_better: bool
     label: str
     description: str
@@ -72,60 +77,172 @@ class Metric:
         return function(*arguments)
 
 
+_IQA = 'needs `pip install "ispbench[iqa]"`'
 _ENTRIES = (
-    Metric("psnr", psnr, True, "PSNR", "over all RGB values of an image; identical images count 100", "dB", 2),
+    Metric(
+        "psnr",
+        psnr,
+        True,
+        "PSNR",
+        "10 log10(1 / MSE), MSE over all RGB values of an image; at most 100, so that identical images have a mean",
+        "dB",
+        2,
+    ),
     Metric(
         "ssim",
         ssim,
         True,
         "SSIM",
-        "Gaussian window 11x11, sigma 1.5, population covariance, windows inside the image; mean over channels",
+        "Wang et al. 2004: Gaussian window 11x11, sigma 1.5, K1 0.01, K2 0.03, population covariance, windows inside "
+        "the image; mean over R, G and B",
     ),
-    Metric("lpips", LPIPS, False, "LPIPS", "AlexNet, version 0.1", weights=True),
-    Metric("ciede2000", ciede2000, False, "CIEDE2000", "color difference, mean over pixels, D65", digits=2),
+    Metric("lpips", LPIPS, False, "LPIPS", "Zhang et al. 2018: LPIPS 0.1 with AlexNet", weights=True),
     Metric(
-        "ms_ssim", ms_ssim, True, "MS-SSIM", "SSIM at five scales; undefined where an image has a side below 176 pixels"
+        "ciede2000",
+        ciede2000,
+        False,
+        "CIEDE2000",
+        "Sharma et al. 2005: color difference, kL = kC = kH = 1, D65, 2 degrees; mean over pixels",
+        digits=2,
     ),
-    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS with VGG16", weights=True),
-    Metric("ssim_sample", ssim_sample, True, "SSIM (sample)", "SSIM with sample covariance, scikit-image's default"),
-    Metric("psnr_channel", psnr_channel, True, "PSNR (channels)", "mean of the PSNRs of R, G and B", "dB", 2),
-    Metric("psnr_luminance", psnr_luminance, True, "PSNR (luma)", "PSNR of the full-range luma of BT.601", "dB", 2),
-    Metric("psnr_unrounded", psnr, True, "PSNR (float)", "of the output clamped, not rounded", "dB", 2, rounded=False),
-    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "of the output clamped, not rounded", rounded=False),
+    Metric(
+        "psnr_color_fitted",
+        psnr_color_fitted,
+        True,
+        "PSNR (color fitted)",
+        "PSNR after the best affine color map of each image to its target: what is left is texture rather than color; "
+        "never below `psnr`",
+        "dB",
+        2,
+    ),
+    Metric(
+        "ms_ssim",
+        ms_ssim,
+        True,
+        "MS-SSIM",
+        "Wang et al. 2003: SSIM at five scales; undefined where an image has a side below 176 pixels",
+    ),
+    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS 0.1 with VGG16", weights=True),
+    Metric(
+        "ssim_sample",
+        partial(ssim, covariance="sample"),
+        True,
+        "SSIM (sample)",
+        "SSIM with sample covariance (121/120), scikit-image's default",
+    ),
+    Metric(
+        "psnr_channel",
+        psnr_channel,
+        True,
+        "PSNR (channels)",
+        "mean of the PSNRs of R, G and B; never below `psnr`",
+        "dB",
+        2,
+    ),
+    Metric(
+        "psnr_luminance",
+        psnr_luminance,
+        True,
+        "PSNR (luma)",
+        "PSNR of the full-range luma of BT.601, 0.299 R + 0.587 G + 0.114 B",
+        "dB",
+        2,
+    ),
+    Metric(
+        "psnr_unrounded", psnr, True, "PSNR (float)", "PSNR of the output clamped, not rounded", "dB", 2, rounded=False
+    ),
+    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False),
+    Metric(
+        "dists",
+        partial(learned, "dists"),
+        False,
+        "DISTS",
+        f"Ding et al. 2020: structure and texture of VGG16's features; {_IQA}",
+        mask=False,
+        weights=True,
+    ),
+    Metric(
+        "topiq",
+        partial(learned, "topiq_fr"),
+        True,
+        "TOPIQ",
+        f"Chen et al. 2024: full reference, ResNet-50, trained on KADID-10k; {_IQA}",
+        mask=False,
+        weights=True,
+    ),
+    Metric(
+        "musiq",
+        partial(learned, "musiq"),
+        True,
+        "MUSIQ",
+        f"Ke et al. 2021: quality of the output alone, without a target, trained on KonIQ-10k, 0 to 100; {_IQA}",
+        digits=2,
+        reference=False,
+        mask=False,
+        weights=True,
+    ),
 )
 
 TABLE = MappingProxyType({entry.name: entry for entry in _ENTRIES})
 
 
 def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict[str, Metric]:
-    """The metrics of some names, in their order.
+    """The metrics of some names, in their order, then those of `extra` that `names` leaves out.
 
     Args:
         names: Of the table, or of `extra`.
-        extra: Further metrics by name: a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the options
-            are bound to the entry's function.
+        extra: Further metrics by name: a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the
+            options are bound to the entry's function. The name of a metric of the table takes ``{"weights": FILE}``
+            alone, the file of its pretrained weights, and is measured only if `names` has it.
 
     Raises:
         UserError: for an unknown name or an entry that is none.
     """
-    known = dict(TABLE) | {name: _entry(name, value) for name, value in (extra or {}).items()}
+    extra = extra or {}
+    known = dict(TABLE) | {name: _entry(name, value) for name, value in extra.items()}
+    names = [names] if isinstance(names, str) else names
     if unknown := [name for name in names if name not in known]:
         raise UserError(f"There is no metric {unknown[0]!r}; choose from {', '.join(known)}.")
-    return {name: known[name] for name in [*names, *(name for name in extra or {} if name not in names)]}
+    return {name: known[name] for name in [*names, *(name for name in extra if name not in TABLE)]}
 
 
 def _entry(name: str, value: Any) -> Metric:
-    if not isinstance(value, Metric):
-        from hydra.utils import get_object
+    if name in TABLE:
+        if not isinstance(value, Mapping) or set(value) != {"weights"} or not TABLE[name].weights:
+            raise UserError(
+                f"The table has a metric {name}: metrics.extra.{name} may only set weights, the file of pretrained "
+                "weights that it loads; give a metric of yours another name."
+            )
+        return _bind(TABLE[name], name, dict(value))
+    if isinstance(value, Metric):
+        return _bind(value, name, {})
+    if isinstance(value, Mapping):
+        options = {str(key): option for key, option in value.items() if key != "_target_"}
+        return _bind(_import(name, value.get("_target_")), name, options)
+    raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
 
-        options = dict(value)
-        path = str(options.pop("_target_", ""))
-        try:
-            value = get_object(path)
-        except Exception as error:
-            raise UserError(f"metrics.extra.{name}._target_={path} cannot be imported: {error}") from error
-        if isinstance(value, Metric) and options:
-            value = replace(value, function=partial(value.function, **options))
-    if not isinstance(value, Metric):
-        raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
-    return replace(value, name=name)
+
+def _bind(metric: Metric, name: str, options: dict[str, Any]) -> Metric:
+    """The metric with its name and its options, once it is sure that its function takes them."""
+    arguments = ["images", *["references"] * metric.reference, *["mask"] * metric.mask] if not metric.weights else []
+    try:
+        inspect.signature(metric.function).bind(*arguments, **options)
+    except TypeError as error:
+        call = ", ".join([*arguments, *(f"{key}={option!r}" for key, option in options.items())])
+        raise UserError(f"The function of metrics.extra.{name} cannot be called with ({call}): {error}.") from error
+    return replace(metric, name=name, function=partial(metric.function, **options) if options else metric.function)
+
+
+def _import(name: str, path: Any) -> Metric:
+    module, _, attribute = str(path or "").rpartition(".")
+    if not module:
+        raise UserError(f"metrics.extra.{name} needs _target_, the path of its entry, such as my_package.ENTRY.")
+    try:
+        entry = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever the user's module raises
+        raise UserError(f"metrics.extra.{name}._target_={path} cannot be imported: {error}") from error
+    if not isinstance(entry, Metric):
+        raise UserError(
+            f"metrics.extra.{name}._target_={path} is not an ispbench.metrics.table.Metric but {type(entry).__name__}."
+        )
+    return entry

@@ -89,7 +89,7 @@ def find(records: Iterable[Mapping[str, Any]], part: str) -> Mapping[str, Any]:
     if matches:
         shown = ", ".join(matches[-5:])
         raise UserError(f"{part!r} is a part of {len(matches)} ids; give more of one: {shown}.")
-    hint = suggest(part, by_id, cutoff=0.3)
+    hint = suggest(part, [*by_id, *(name.rpartition("-")[2] for name in by_id)])
     raise UserError(f"No run has {part!r} in its id.{hint} List them: python -m ispbench runs")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ispbench.results.differences import ABSENT, changes_from_default, differences, flatten
 from ispbench.results.lookup import Run
 
-HEADINGS = ("id", "state", "model", "protocol", "seed", "steps", "PSNR ↑", "time")
+HEADINGS = ("run", "state", "model", "protocol", "seed", "steps", "PSNR ↑", "time")
 _MEASURED = ("metrics", "complexity", "efficiency", "training")
 
 
@@ -33,15 +33,20 @@ def row(run: Run) -> tuple[str, ...]:
     """A run in a list of runs, under `HEADINGS`."""
     record = run.record
     return (
-        record["id"],
+        short_name(run),
         run.state,
         f"{record['model']} {record['variant']}".strip(),
-        record["protocol"],
+        record["protocol"] + (f" ({record['split']})" if record.get("split") not in (None, "", "test") else ""),
         str(record["seed"]),
         _number(record["training"].get("steps"), "{:,}"),
         _psnr(record),
         _time(record["training"].get("wall_time_s")),
     )
+
+
+def short_name(run: Run) -> str:
+    """The part of a run's id that no other id has: its key, or all of it where it has none."""
+    return run.record.get("key") or run.record["id"]
 
 
 def reason(error: str | None) -> str:
@@ -56,7 +61,7 @@ def describe(run: Run) -> list[Section]:
     """All that is known of a run: what it was, what it measured, and where it leaves the defaults."""
     record = run.record
     named = ("id", "model", "variant", "protocol", "seed", "date", "config_hash", "ispbench")
-    facts = {"state": run.state} | {key: record.get(key) for key in named}
+    facts = {"state": run.state} | {name: record.get(name) for name in named}
     facts |= flatten(record["git"], "git.") | flatten(record["data"], "data.")
     sections = [_section("Run", ("field", "value"), facts)]
     for part in (*_MEASURED, "notes"):

@@ -24,6 +24,7 @@ from ispbench.results.claims import claim, folder_of, settled
 from ispbench.results.records import EvaluationRecord
 from ispbench.training import fit, signals
 from ispbench.training.callbacks.images import ImageRows
+from ispbench.training.loggers import finish
 from ispbench.training.processes import filter_warnings, is_first_process, tell
 
 
@@ -113,7 +114,7 @@ def _train_and_evaluate(
             _evaluate(record, config, data, protocol, source, model)
             status = "finished"
         finally:
-            fit.close(trained.loggers, status, {**record.metrics, **record.complexity})
+            finish(trained.loggers, status, {**record.metrics, **record.complexity})
         return trained.score
 
 

@@ -28,6 +28,7 @@ from ispbench.training.callbacks.curves import draw_curves, keep_log
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.validation import ValidationScores
 from ispbench.training.identity import training_identity
+from ispbench.training.loggers import finish
 from ispbench.training.module import ISPModule
 from ispbench.training.processes import is_first_process, tell
 
@@ -179,7 +180,7 @@ class _Fit:
             if is_first_process() and (self.trainer is not None or self._keep_failure):
                 store.save(self.results, self.record)
             if self.record.status != "finished":
-                close(self._loggers, self.record.status, {})
+                finish(self._loggers, self.record.status, {})
         return Trained(store.as_dict(self.record), self.folder, True, tuple(self._loggers))
 
     @property
@@ -287,13 +288,6 @@ class _Fit:
 def members(group: DictConfig | None) -> list[Any]:
     """Instantiates the members of a configuration group that are not null."""
     return [build(member) for member in (group or {}).values() if member is not None]
-
-
-def close(loggers: Any, status: str, scores: dict[str, Any]) -> None:
-    """Ends what the loggers began."""
-    from ispbench.training.loggers import finish
-
-    finish(loggers, status, scores)
 
 
 def checkpoint_of(trained: Trained, select: str) -> Path | None:

@@ -13,14 +13,11 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from ispbench.errors import UserError
-from ispbench.metrics.scores import SCORES
+from ispbench.metrics.table import TABLE
 
 # Which value of a metric stands in the summary of a run.
-SUMMARIES = {f"val/{name}": "max" if score.higher_is_better else "min" for name, score in SCORES.items()} | {
-    "val/lpips": "min",
-    "val/lpips_vgg": "min",
-    "train/loss": "min",
-}
+SUMMARIES = {f"val/{name}": "max" if metric.higher_is_better else "min" for name, metric in TABLE.items()}
+SUMMARIES |= {"train/loss": "min"}
 
 
 def logged_in() -> bool:

@@ -64,7 +64,7 @@ def run(settings: Settings) -> None:
     sensor = Sensor(float(config.data.black_level), float(config.data.white_level), config.data.get("cfa", "RGGB"))
     folder = settings.out or Path(config.paths.outputs) / "render"
     results = name_results(photos, folder, f"-{name}.{settings.format}", settings.overwrite)
-    model = _model(config, name, settings.device)
+    model = _model(config, name, settings.device, sensor)
     failures = _render(results, sensor, model, settings)
     if failures:
         rest = len(results) - len(failures)
@@ -88,7 +88,7 @@ def _data(photos: Sequence[Path], words: Sequence[str]) -> list[str]:
     return ["data=folder" if bayer else "data=camera"]
 
 
-def _model(config: "DictConfig", name: str, device: str) -> "ISPModel":
+def _model(config: "DictConfig", name: str, device: str, sensor: Sensor) -> "ISPModel":
     import torch
 
     from ispbench.checkpoints import load_weights
@@ -96,6 +96,7 @@ def _model(config: "DictConfig", name: str, device: str) -> "ISPModel":
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
     model: ISPModel = build(config.model)
+    model.set_levels(sensor.black, sensor.white)
     if config.weights:
         load_weights(model, config.weights, name)
     elif any(value.requires_grad for value in model.parameters()):

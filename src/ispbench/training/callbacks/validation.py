@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -47,6 +48,6 @@ class ValidationScores(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the means, the same on every device; NaN if an output held NaN or Inf."""
         _, rows = self._table.compute()
-        means = rows.double().mean(0).tolist()
+        means = rows.mean(0, dtype=np.float64).tolist()
         for name, value in zip(self._metrics, means, strict=True):
             pl_module.log(f"val/{name}", value, prog_bar=name == "psnr", sync_dist=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ispbench.cli.arguments import setting
 from ispbench.console import Column, say, table
 from ispbench.results.lookup import STATES, list_runs
-from ispbench.results.summary import HEADINGS, reason, row
+from ispbench.results.summary import HEADINGS, reason, row, short_name
 
 
 @dataclass
@@ -33,4 +33,4 @@ def run(settings: Settings) -> None:
     table(columns, map(row, runs), min_width=140)
     for run in runs:
         if run.record["error"]:
-            say(f"{run.record['id']} {run.state}: {reason(run.record['error'])}")
+            say(f"{short_name(run)} {run.state}: {reason(run.record['error'])}")
