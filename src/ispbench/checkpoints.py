@@ -96,6 +96,21 @@ def describe(path: str | Path) -> dict[str, Any]:
     return dict(about) if isinstance(about, Mapping) else {}
 
 
+def progress_of(path: Path) -> dict[str, float]:
+    """How far the training was at a checkpoint of ours: ``step``, and ``val_psnr`` if that validated.
+
+    Raises:
+        UserError: if the file cannot be read safely.
+    """
+    content = _read(path)
+    found: dict[str, float] = {"step": int(content.get("global_step", 0))}
+    for state in content.get("callbacks", {}).values():
+        score = state.get("current_score") if isinstance(state, Mapping) else None
+        if score is not None:
+            found["val_psnr"] = float(score)
+    return found
+
+
 def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
     """The checkpoint to continue a training from.
 

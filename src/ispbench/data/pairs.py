@@ -1,8 +1,9 @@
 """RAW and sRGB pairs: where they come from, and how training patches are cropped, flipped and rotated."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,11 +25,13 @@ class PairSource(ABC):
         names: The names of the pairs, in order.
         fingerprint: A hash that changes with the pairs, their order and their sizes.
         thread_safe: Whether several threads may call `read` at the same time.
+        columns: What is known of each pair beside its name, such as ``camera``; scores are broken down by it.
     """
 
     names: Sequence[str]
     fingerprint: str
     thread_safe: bool = False
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __len__(self) -> int:
         return len(self.names)

@@ -166,7 +166,7 @@ class CaptureRange:
             rng: Draws what has no levels: deviations of read noise and exposure.
         """
         mireds = np.linspace(1e6 / self.temperature[0], 1e6 / self.temperature[1], _LEVELS)
-        isos = np.exp(np.linspace(*np.log(self.iso), _LEVELS))
+        isos = np.geomspace(*self.iso, _LEVELS)
         captures = []
         for number in range(count):
             camera = self.cameras[(number - photo) % len(self.cameras)]

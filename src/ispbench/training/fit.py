@@ -204,7 +204,7 @@ class _Fit:
         config, name = self.config, self.record.model
         align_training(self.data, build(config.protocol))
         if self.data.targets != ORIGINAL:
-            if config.alignment:
+            if config.get("alignment"):
                 raise UserError(f"alignment aligns the targets itself; leave data.targets={self.data.targets} out.")
             self.record.notes |= self.data.notes
         pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -219,7 +219,7 @@ class _Fit:
             loss=build(config.loss),
             optimizer=build(config.optimizer),
             scheduler=build(config.scheduler),
-            alignment=build(config.alignment) if config.alignment else None,
+            alignment=build(config.alignment) if config.get("alignment") else None,
             compile=config.compile,
             about={
                 "model": name,

@@ -55,7 +55,7 @@ class FixedCaptures(PairSource):
         seed: Decides the noise.
 
     Attributes:
-        columns: Photograph, camera, light and ISO of each pair, by which scores can be broken down.
+        columns: Photograph, camera, light and ISO of each pair.
     """
 
     thread_safe = True
@@ -177,7 +177,7 @@ class SimulatedData(PairedDataModule):
             raise UserError(f"{wrong[0]} is impossible: simulated RAW has the levels {levels}; leave it out.")
         super().__init__(version=version, simulated=True, **options)
         self.pack = "never"  # a packed copy would freeze the captures of training
-        self.track = Track(**tracks[track])  # type: ignore[arg-type]
+        self.track = Track(**tracks[track])
         if unseen not in self.track.cameras and self.track.leave_out:
             raise UserError(
                 f"data.unseen={unseen} is no camera of the track; choose one of {list(self.track.cameras)}."
