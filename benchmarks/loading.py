@@ -1,17 +1,19 @@
-"""Images per second of loading ZRR-like pairs: packed, decoded from PNG and JPEG, and by a plain loader.
+"""Images per second of loading ZRR-like pairs: packed, from LMDB, decoded from PNG and JPEG, and by a plain loader.
 
     python benchmarks/loading.py --pairs 256
 
 Writes a synthetic ZRR tree (448x448, simulated sensor), loads it in one process with one thread, in batches of 16 from
 the page cache, and prints rates and their ratios. The plain loader does what public training code does: decodes both
-files with imageio each time, stacks the planes, converts to float. Then it prints the resident memory of a loader
-process after it has read a small and a large dataset once.
+files with imageio each time, stacks the planes, converts to float. LMDB holds the same bytes as the packed file and is
+read without a copy; it takes part if it is installed (``pip install lmdb``). Then the script prints the memory of a
+loader process after it has read a small and a large dataset once.
 
-Time is the processor's, so that other programs do not count. Everything is measured in one run on one machine; only the
-ratios carry over to others. Files on a cold disk add its own time to all three.
+Times are CPU times, so that other programs do not count. Everything is measured in one run on one machine; only the
+ratios carry over to others. Files on a cold disk add the disk's time to all of them.
 """
 
 import argparse
+import importlib.util
 import os
 import tempfile
 import time
@@ -32,7 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.datasets.mini import read_photo
-from ispbench.data.pairs import PairDataset
+from ispbench.data.pairs import Pair, PairDataset, PairSource
 from ispbench.raw.captures import CaptureRange
 from ispbench.raw.simulate import expose, unprocess
 
@@ -85,6 +87,43 @@ def datamodule(root: Path, cache: Path, pack: str, size: int) -> PairedDataModul
     )
 
 
+class LMDBSource(PairSource):
+    """The pairs of another source in an LMDB database, the established alternative to a packed file.
+
+    Args:
+        source: The pairs, all of one size.
+        folder: Where the database is written.
+    """
+
+    def __init__(self, source: PairSource, folder: Path) -> None:
+        import lmdb
+
+        self.names, self.fingerprint = source.names, source.fingerprint
+        self.shape = source.read(0)[0].shape
+        self.folder = folder
+        self._transaction = None
+        with lmdb.open(str(folder), map_size=2**40) as database, database.begin(write=True) as transaction:
+            for index in track(range(len(source)), "Writing LMDB"):
+                mosaic, target = source.read(index)
+                content = mosaic.astype("<u2").tobytes() + target.transpose(2, 0, 1).tobytes()
+                transaction.put(index.to_bytes(4, "big"), content)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_transaction": None}
+
+    def read(self, index: int) -> Pair:
+        """Views of the database's memory map, as `PackedSource` gives views of its file's."""
+        if self._transaction is None:
+            import lmdb
+
+            database = lmdb.open(str(self.folder), readonly=True, lock=False, readahead=False)
+            self._transaction = database.begin(buffers=True)
+        content = np.frombuffer(self._transaction.get(index.to_bytes(4, "big")), np.uint8)
+        pixels = self.shape[0] * self.shape[1]
+        mosaic = content[: 2 * pixels].view("<u2").reshape(self.shape)
+        return mosaic, content[2 * pixels :].reshape(3, *self.shape).transpose(1, 2, 0)
+
+
 class Plain(Dataset):
     """Decodes both files each time, as public training code does.
 
@@ -127,19 +166,22 @@ def speed(folder: Path, count: int, seconds: float) -> None:
     write_tree(folder / "zrr", count, 448)
     files = datamodule(folder / "zrr", folder / "cache", "never", 448)
     packed = datamodule(folder / "zrr", folder / "cache", "always", 448)
+    sources = {"decoded PNG + JPEG": files.source("train"), "packed": packed.source("train")}
+    if importlib.util.find_spec("lmdb"):
+        sources["LMDB"] = LMDBSource(sources["packed"], folder / "lmdb")
     rows = {}
-    for name, data in (("decoded PNG + JPEG", files), ("packed", packed)):
-        whole = PairDataset(data.source("train"))
-        patches = PairDataset(data.source("train"), crop=256, augment=True)
+    for name, source in sources.items():
+        whole = PairDataset(source)
+        patches = PairDataset(source, crop=256, augment=True)
         rows[f"{name}, as stored"] = DataLoader(whole, BATCH), lambda batch: batch
         rows[f"{name}, scaled on this CPU"] = (
             DataLoader(whole, BATCH),
-            lambda b, d=data: d.to_canonical(b),
+            lambda batch: files.to_canonical(batch),
         )
-        rows[f"{name}, turned 256x256 patches"] = DataLoader(patches, BATCH), lambda batch: batch
+        rows[f"{name}, flipped 256x256 patches"] = DataLoader(patches, BATCH), lambda batch: batch
     plain = rate(DataLoader(Plain(folder / "zrr", count), BATCH), lambda batch: batch, seconds)
     table = Table(title=f"{count} pairs of 448x448, one process, one thread")
-    for column in ("loader", "images/s a core", "times plain"):
+    for column in ("loader", "images/s per core", "times plain"):
         table.add_column(column, justify="left" if column == "loader" else "right")
     table.add_row("plain (imageio, float)", f"{plain:.0f}", "1.0")
     for name, (loader, finish) in rows.items():
@@ -173,8 +215,11 @@ def memory(folder: Path, counts: Iterable[int]) -> None:
     for count in counts:
         root, cache = folder / f"memory{count}", folder / f"cache{count}"
         write_tree(root, count, 64)
-        for name, pack in (("decoded", "never"), ("packed", "always")):
-            source = datamodule(root, cache, pack, 64).source("train")
+        packed = datamodule(root, cache, "always", 64).source("train")
+        sources = {"decoded": datamodule(root, cache, "never", 64).source("train"), "packed": packed}
+        if importlib.util.find_spec("lmdb"):
+            sources["LMDB"] = LMDBSource(packed, folder / f"lmdb{count}")
+        for name, source in sources.items():
             dataset = Reporting(PairDataset(source))
             last = {"private": 0.0, "resident": 0.0}
             for batch in DataLoader(dataset, 100, shuffle=True, num_workers=1):

@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 ROOMS = [
     ("errors", "precision"),
     ("files",),
-    ("console", "config"),
+    ("console", "schema", "config"),
     ("raw",),
     ("data",),
     ("models", "baselines", "checkpoints"),

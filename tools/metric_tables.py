@@ -12,7 +12,7 @@ _END = "<!-- end of metrics -->"
 def rules_table() -> str:
     """The scores of ``docs/rules.md``."""
     rows = [
-        f"| `{name}` | {metric.description} | {metric.unit} | {_direction(metric)} | {_reference(metric)} |"
+        f"| `{name}` | {_meaning(metric)} | {metric.unit} | {_direction(metric)} | {_reference(metric)} |"
         for name, metric in TABLE.items()
     ]
     return "\n".join(["| name | definition | unit | better | compared with |", "|---|---|---|---|---|", *rows])
@@ -21,7 +21,7 @@ def rules_table() -> str:
 def column_table() -> str:
     """The columns of ``results/README.md``."""
     rows = [
-        f"| `{name}` | {metric.unit and f'{metric.unit}; '}{metric.description}; {_direction(metric)} is better |"
+        f"| `{name}` | {metric.unit and f'{metric.unit}; '}{_meaning(metric)}; {_direction(metric)} is better |"
         for name, metric in TABLE.items()
     ]
     return "\n".join(["| score | meaning |", "|---|---|", *rows])
@@ -35,6 +35,13 @@ def with_table(page: str, table: str) -> str:
     before, rest = page.split(_BEGIN)
     _, after = rest.split(_END)
     return f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}"
+
+
+def _meaning(metric: Metric) -> str:
+    """The description, and what sizes of images it holds for."""
+    if metric.smallest == 1:
+        return metric.description
+    return f"{metric.description}; images of at least {metric.smallest} pixels a side"
 
 
 def _direction(metric: Metric) -> str:

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.baselines.awnet_raw.blocks import PyramidPooling, conv1, conv3, inverse_grouped_haar
-from ispbench.baselines.awnet_raw.body import PAPER, UNUSED, AWNetBody, checked_width, from_official
+from ispbench.baselines.awnet_raw.body import LEVELS, PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import add_black_level
 
 # The DN that the authors' 8-bit image shows as 255, as a fraction of the white level: 3 * 255 of 4 * 255.
@@ -107,6 +108,7 @@ class AWNetDemosaic(ISPModel):
     paper: ClassVar[str] = PAPER
     input_kind: ClassVar[str] = "demosaiced RGB at full size, black kept, 8 bits"
     unused_parameters = UNUSED
+    untold_options = ("quantise",)
 
     def __init__(
         self,
@@ -125,3 +127,9 @@ class AWNetDemosaic(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The authors' tensors under the names of `net`."""
         return from_official(state, {"enhance.": "tail.0.", "final_conv.": "tail.1."})
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        depths = [shapes.count(f"encoder.{level}.blocks.") for level in range(LEVELS)]
+        return {"width": shapes["head.weight"][0], "depths": depths}

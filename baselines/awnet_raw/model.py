@@ -17,8 +17,9 @@ from ispbench.baselines.awnet_raw.blocks import (
     conv3,
     inverse_grouped_haar,
 )
-from ispbench.baselines.awnet_raw.body import PAPER, UNUSED, AWNetBody, checked_width, from_official
+from ispbench.baselines.awnet_raw.body import LEVELS, PAPER, UNUSED, AWNetBody, checked_width, from_official
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 
@@ -111,3 +112,9 @@ class AWNetRaw(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The authors' tensors under the names of `net`."""
         return from_official(state, {"last.": "tail."})
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        depths = [shapes.count(f"encoder.{level}.blocks.") for level in range(LEVELS)]
+        return {"width": shapes["head.weight"][0], "depths": depths}

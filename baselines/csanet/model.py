@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # From the names in the port's checkpoints to those of `CSANetNet`.
@@ -151,6 +152,11 @@ class CSANet(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The port's tensors under the names of `net`."""
         return {_own_name(name): value for name, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"channels": shapes["head.0.weight"][0]}
 
 
 def _own_name(name: str) -> str:

@@ -25,6 +25,7 @@ from ispbench.baselines.fourierisp.official import never_used, own_name
 from ispbench.baselines.fourierisp.spectrum import from_polar, to_polar
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.precision import full_precision
 from ispbench.raw.demosaic import bilinear
 from ispbench.raw.levels import BGRG_ORDER
@@ -182,3 +183,8 @@ class FourierISP(ISPModel):
         layer, _, tensor = name.rpartition(".")
         layer = layer.replace(".", "/")
         return f"unused.{layer}.{tensor}" if layer in self.net.unused else own_name(name)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"width": shapes["phase.stem.0.weight"][0]}

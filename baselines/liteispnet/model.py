@@ -23,6 +23,7 @@ from ispbench.models.rcan import (
     conv3x3,
     drop_haar_filters,
 )
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER
 
 # PreCoord sees the RAW at this size, whatever was fed.
@@ -137,3 +138,12 @@ class LiteISP(ISPModel):
         if self.net.pre_coord is None and any(name.startswith("pre_coord.") for name in state):
             raise UserError("These weights hold a PreCoord; build liteispnet with model.precoord=true for them.")
         return drop_haar_filters(self.net, state)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {
+            "width": shapes["head.weight"][0],
+            "blocks": shapes.count("middle.1.rg.") - 1,  # without the closing convolution
+            "precoord": shapes.has("pre_coord."),
+        }

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # The parts of the port's tensor names that differ from ours.
@@ -122,6 +123,7 @@ class MetaISPRHID(ISPModel):
     multiple = 8
     paper: ClassVar[str] = "Chen et al., IJCAI 2024, as ported by the RHID project"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black kept"
+    untold_options = ("spatial",)
 
     def __init__(
         self,
@@ -150,3 +152,9 @@ class MetaISPRHID(ISPModel):
             flat = name.endswith(("mscb.bases", "hidden.weight", "out.weight"))
             own[name] = value.reshape(len(value), -1) if flat else value
         return own
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        num_bases, basis_dim, _ = shapes["middle1.mccb.bases"]
+        return {"width": shapes["head.weight"][0], "num_bases": num_bases, "basis_dim": basis_dim}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _COLOURS = 3
@@ -150,6 +151,11 @@ class MicroISP(ISPModel):
                     branches = [_torch_layout(rest.pop(variable)) for variable in variables]
                     mapped[f"stages.{index}.{name}"] = torch.cat(branches)
         return mapped | rest
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"stages": shapes.count("stages.")}
 
 
 def _variables(number: int, stage: nn.Module) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from ispbench.models.rcan import (
     conv3x3,
     drop_haar_filters,
 )
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER
 
 
@@ -86,3 +87,9 @@ class MWISP(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors less the frozen Haar filters; their attention is called ``CA``."""
         return {name.replace(".CA.", ".ca."): value for name, value in drop_haar_filters(self.net, state).items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        blocks = shapes.count("middle.0.rg.") - 1  # without the closing convolution
+        return {"width": shapes["down1.0.weight"][0], "blocks": blocks}

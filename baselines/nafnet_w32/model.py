@@ -6,7 +6,7 @@ with 28 blocks at the fourth stage and no global residual, is that of the reposi
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.layers import LayerNorm2d
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 
@@ -143,3 +144,14 @@ class NAFNetISP(ISPModel):
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """``DN / white_level`` in the order of `BGRG_ORDER`."""
         return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        stages = range(shapes.count("downs."))
+        return {
+            "width": shapes["intro.weight"][0],
+            "encoder_blocks": [shapes.count(f"encoders.{stage}.") for stage in stages],
+            "middle_blocks": shapes.count("middle_blks."),
+            "decoder_blocks": [shapes.count(f"decoders.{stage}.") for stage in stages],
+        }

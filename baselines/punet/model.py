@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 _INIT = 0.01  # spread of the kernels and value of the biases before training
@@ -154,6 +155,11 @@ class PUNET(ISPModel):
             for index, name in enumerate(_in_order_of_creation(self.net))
         }
         return {names.get(variable, variable): _channels_first(value) for variable, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return {"width": shapes["down1.conv1.weight"][0], "instance_norm": shapes.has(".norm")}
 
 
 def _norm(channels: int) -> nn.InstanceNorm2d:

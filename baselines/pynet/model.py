@@ -24,6 +24,7 @@ from ispbench.baselines.pynet.levels import (
 )
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level
 
 # Level 5 runs at a sixteenth of the packed size and mirrors one sample, for which it needs two.
@@ -126,6 +127,7 @@ class PyNET(ISPModel):
     minimum = _SMALLEST
     paper: ClassVar[str] = "Ignatov et al., CVPR Workshops 2020"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black level kept"
+    untold_options = ("level",)
 
     def __init__(self, level: int = 0, instance_norm: str = "all") -> None:
         super().__init__()
@@ -141,6 +143,13 @@ class PyNET(ISPModel):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`."""
         return {_own_name(name): value for name, value in state.items()}
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        coarse, fine = shapes.has("encoder.1.branches.0.0.instance."), shapes.has("levels.1.d5.branches.0.0.instance.")
+        [name] = [name for name, levels in _INSTANCE_NORM.items() if levels == (fine, coarse)]
+        return {"instance_norm": name}
 
 
 def _own_name(name: str) -> str:

@@ -12,19 +12,14 @@ Performance on Mobile Device", ICCV 2023, arXiv 2308.08137.
 from typing import Any, ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.reparameterized import BRANCHES, Branch, merge
+from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import add_black_level
 
-# The branches of a re-parameterisable convolution of size 5, 3 and 1: the authors' names and the kernels (high, wide).
-_BRANCHES: dict[int, dict[str, tuple[int, int]]] = {
-    5: {"conv": (5, 5), "conv1": (1, 1), "conv2": (3, 3), "conv_crossh": (3, 1), "conv_crossv": (1, 3)},
-    3: {"conv": (3, 3), "conv1": (1, 1), "conv_crossh": (3, 1), "conv_crossv": (1, 3)},
-    1: {"conv": (1, 1)},
-}
 # Outputs of the body: the 4 x 3 channels that one PixelShuffle turns into RGB.
 _BODY_CHANNELS = 12
 
@@ -43,7 +38,7 @@ class RepConv(nn.Module):
         super().__init__()
         width = rep_scale * out_channels
         self.kernel_size = kernel_size
-        kernels = _BRANCHES[kernel_size]
+        kernels = BRANCHES[kernel_size]
         self.branches = (*kernels, *(f"{name}_bn" for name in kernels))
         for name, (high, wide) in kernels.items():
             for branch in (name, f"{name}_bn"):
@@ -56,30 +51,13 @@ class RepConv(nn.Module):
         """Convolves a feature map, shape (N, C, H, W) to (N, C', H, W)."""
         return self.conv_out(torch.cat([getattr(self, name)(x) for name in self.branches], 1))
 
-    @torch.no_grad()
     def merged(self, gain: float = 1.0) -> nn.Conv2d:
         """The single convolution that computes `gain` times the same in ``eval()``, exactly, borders included."""
-        kernels, biases = zip(*(self._branch(name) for name in self.branches), strict=True)
-        mix = gain * self.conv_out.weight.double().flatten(1)
-        weight = torch.einsum("om,mihw->oihw", mix, torch.cat(kernels))
-        assert self.conv_out.bias is not None
-        bias = mix @ torch.cat(biases) + gain * self.conv_out.bias.double()
-        conv = nn.Conv2d(weight.shape[1], weight.shape[0], self.kernel_size, padding=self.kernel_size // 2)
-        conv.weight = nn.Parameter(weight.to(self.conv_out.weight.dtype))
-        conv.bias = nn.Parameter(bias.to(self.conv_out.weight.dtype))
-        return conv.train(self.training)
-
-    def _branch(self, name: str) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of a branch in double precision, its batch norm folded in, padded to the full size."""
-        branch: Any = getattr(self, name)
-        conv, norm = branch if name.endswith("_bn") else (branch, None)
-        weight, bias = conv.weight.double(), conv.bias.double()
-        if norm is not None:
-            scale = norm.weight.double() * torch.rsqrt(norm.running_var.double() + norm.eps)
-            weight = weight * scale.view(-1, 1, 1, 1)
-            bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
-        pad_high, pad_wide = ((self.kernel_size - size) // 2 for size in conv.kernel_size)
-        return F.pad(weight, (pad_wide, pad_wide, pad_high, pad_high)), bias
+        branches: list[Branch] = []
+        for name in self.branches:
+            part: Any = getattr(self, name)
+            branches.append((part[0], part[1]) if name.endswith("_bn") else (part, None))
+        return merge(branches, self.conv_out, self.kernel_size, gain)
 
 
 class QCU(nn.Module):
@@ -205,3 +183,11 @@ class SYEISP(ISPModel):
         """Merges the training branches of `net` into single convolutions, in place and for good."""
         self.net.deploy()
         return self
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        channels = shapes["head.bias"][1]
+        if not shapes.has(".conv_out."):
+            return {"channels": channels, "deploy": True}
+        return {"channels": channels, "rep_scale": shapes["tail.1.conv.weight"][0] // 3}

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
+from ispbench.models.shapes import Shapes
 from ispbench.raw.demosaic import bilinear
 
 
@@ -145,6 +146,7 @@ class UNetISP(ISPModel):
 
     paper: ClassVar[str] = "form: Ronneberger et al., MICCAI 2015; encoder: timm"
     input_kind: ClassVar[str] = "packed RAW in gamma encoding"
+    untold_options = ("input_gamma",)
 
     def __init__(
         self,
@@ -166,3 +168,9 @@ class UNetISP(ISPModel):
         """RAW without its negative noise, in gamma encoding."""
         raw = raw.clamp_min(0)
         return (raw if self.input_gamma == 1 else raw.pow(1 / self.input_gamma),)
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        stages = range(shapes.count("decoder."))
+        return {"decoder_widths": [shapes[f"decoder.{stage}.body.0.weight"][0] for stage in stages]}

@@ -32,9 +32,9 @@ def create_model(name: str | None = None, *, weights: str | Path | None = None, 
     """Builds a model, with fresh weights or given ones.
 
     Args:
-        name: One of `list_models`; may be left out where `weights` tell it.
-        weights: A checkpoint of ispbench, a run folder, or the authors' file. A checkpoint of ispbench brings the
-            options that its model was trained with.
+        name: One of `list_models`; may be left out where there are `weights`, whose tensors tell it.
+        weights: A checkpoint of ispbench, a run folder, or the authors' file. They bring the options of their model: a
+            checkpoint of ispbench all, other files those that the shapes of tensors tell.
         **options: Settings of ``conf/model/<name>.yaml``, such as ``num_bases=4``.
 
     Returns:
@@ -43,15 +43,14 @@ def create_model(name: str | None = None, *, weights: str | Path | None = None, 
     Raises:
         UserError: for an unknown model or option, and for weights of another model.
     """
-    from ispbench.checkpoints import describe, load_weights, weights_file
+    from ispbench.checkpoints import identify, load_weights, weights_file
 
     file = None if weights is None else weights_file(weights)
-    about = {} if file is None else describe(file)
-    name = name or about.get("model")
+    if file is not None:
+        found = identify(file, name)
+        name, options = found.name, {**found.options, **options}
     if name is None:
         raise UserError(f"Say which model it is: create_model(NAME, ...), one of {', '.join(list_models())}.")
-    if about.get("model") == name:
-        options = {**about["options"], **options}
     model: ISPModel = build_group("model", name, options)
     if file is not None:
         load_weights(model, file, name)

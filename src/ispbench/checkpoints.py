@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.config import choices
 from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
+from ispbench.models.recognize import Recognition, fitting_options, overrides, recognize, untold_options
 
 ABOUT = "ispbench"  # where a checkpoint of ours says which model it is of
 _NAMED = 5  # how many offending keys an error spells out
@@ -25,6 +27,8 @@ _WRAPPERS = ("model_state", "state_dict", "params_ema", "params", "model")
 
 def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel:
     """Builds a baseline and loads its authors' weights.
+
+    Options that the tensors tell, such as a width or the deployed form of a re-parameterized network, are theirs.
 
     Args:
         name: The model, a file of ``conf/model/``.
@@ -38,7 +42,7 @@ def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel
         UserError: if the file cannot be read safely or a key is missing, unexpected or of another shape.
     """
     state = read_state_dict(source) if isinstance(source, str | Path) else unwrap(source)
-    model = build_model(name)
+    model = build_model(name, overrides(fitting_options(name, state) or {}))
     origin = str(source) if isinstance(source, str | Path) else "The given state dict"
     load_strictly(model.net, model.official_state_dict(state), f"{origin} is not a checkpoint of {name}")
     return model.eval()
@@ -57,9 +61,20 @@ def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
     """
     path = weights_file(path)
     state = read_state_dict(path)
-    own = {key.removeprefix(_OWN_PREFIX): value for key, value in state.items() if key.startswith(_OWN_PREFIX)}
-    complaint = f"{path} is not a checkpoint of this {name}"
-    load_strictly(model.net, own or model.official_state_dict(state), complaint)
+    own = own_tensors(state)
+    try:
+        load_strictly(model.net, own or model.official_state_dict(state), f"{path} is not a checkpoint of this {name}")
+    except UserError as error:
+        options = fitting_options(name, own or state) if name in choices("model") else None
+        if options is None:
+            raise
+        remedy = " ".join(overrides(options)) or "the options of its file"
+        raise UserError(f"{path} is a checkpoint of {name} with {remedy}; build the model so.") from error
+
+
+def own_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's tensors in a checkpoint of ispbench, under the names of the network; empty for other files."""
+    return {name.removeprefix(_OWN_PREFIX): value for name, value in state.items() if name.startswith(_OWN_PREFIX)}
 
 
 def weights_file(path: str | Path, select: str | None = None) -> Path:
@@ -108,6 +123,34 @@ def progress_of(path: Path) -> dict[str, float]:
         score = state.get("current_score") if isinstance(state, Mapping) else None
         if score is not None:
             found["val_psnr"] = float(score)
+    return found
+
+
+def identify(path: str | Path, name: str | None = None) -> Recognition:
+    """Which model a checkpoint is of, and with which options.
+
+    A checkpoint of ours says it; of other files the names and shapes of the tensors tell it.
+
+    Args:
+        path: The file.
+        name: The model where it is known already; then the options alone are looked for, and are none for weights that
+            do not fit it.
+
+    Raises:
+        UserError: if the file cannot be read safely, or fits no model or several.
+    """
+    content = _read(Path(path))
+    about = content.get(ABOUT)
+    if isinstance(about, Mapping) and name in (None, about["model"]):
+        return Recognition(about["model"], dict(about["options"]))
+    state = unwrap(content)
+    own = own_tensors(state)
+    if name is not None:
+        return Recognition(name, (fitting_options(name, own or state) if name in choices("model") else None) or {})
+    found = recognize(own or state, str(path))
+    if own and (untold := untold_options(found.name)):
+        untold_keys = " and ".join(f"model.{key}" for key in untold)
+        warn(f"{path} does not say {untold_keys}: taken from conf/model/{found.name}.yaml.")
     return found
 
 

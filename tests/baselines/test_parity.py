@@ -1,7 +1,5 @@
 """Every baseline is numerically its authors' network."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.parity.compare import compare
 from ispbench.parity.vectors import SAMPLES, load_vectors, reduce
+from tests.baselines.make_parity_vectors import full_entries
 
 VECTORS = load_vectors()
 # MACs that the public implementation spends on convolutions whose results it discards, in 1e9 at the vector's size, and
@@ -67,7 +66,7 @@ def test_the_command_prints_the_table(capsys):
 
 
 def test_the_reduced_vectors_are_those_of_the_reference_data(shared):
-    index = json.loads((shared / "parity" / "index.json").read_text())
+    index = full_entries(shared / "parity")
     assert index.keys() == VECTORS.keys()
     for key, entry in index.items():
         full = np.load(shared / "parity" / f"{key}.npy")

@@ -6,7 +6,7 @@ import pytest
 
 from ispbench.cli.main import dispatch
 from ispbench.config import compose_and_build
-from ispbench.data.validation.plausibility import grey_world
+from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
@@ -67,7 +67,7 @@ def test_rhid_is_checked(tmp_path):
 def test_check_reports_a_sound_tree_and_its_eight_bit_files(zrr, tmp_path):
     done = run("data", "check", *zrr, cwd=tmp_path)
     assert "4 of 13 RAW files store 8 bits; read on the 10-bit scale" in done.stdout
-    assert "CFA phase RGGB: colours agree" in done.stdout
+    assert "CFA phase RGGB: colors agree" in done.stdout
     assert "13 pairs match" in done.stdout
     assert "46,829 x pair missing" in done.stdout
     assert "ERROR" not in done.stdout
@@ -96,7 +96,7 @@ def test_check_names_every_broken_file(tmp_path):
         "4 pairs cannot be used",
         "raw/p2.png is not a whole image file; copy or download it again.",
         f"raw/p3.png is 32x32 but {root}/gt/p3.png is 64x64",
-        "raw/p4.png has 3 channels; a Bayer mosaic is a grey image",
+        "raw/p4.png has 3 channels; a Bayer mosaic is a gray image",
         "raw/p5.png reaches 4000, above the 10 bits of data.white_level=1020",
         "2 RAW files show what another pair's target shows: they were exchanged",
     ):
@@ -183,7 +183,7 @@ def test_pairs_of_the_embedded_data_are_shown(tmp_path):
     grid = cv2.cvtColor(cv2.imread(str(tmp_path / "pair.png")), cv2.COLOR_BGR2RGB)
     mosaic, target = source.read(4)
     height, width = mosaic.shape
-    rendering = grey_world(mosaic, data.black_level, data.white_level)
+    rendering = gray_world(mosaic, data.black_level, data.white_level)
     np.testing.assert_array_equal(grid[:height, width : 2 * width], target)
     np.testing.assert_array_equal(grid[:height, :width], np.rint(rendering * 255))
     assert (grid[height:] == 255).all()

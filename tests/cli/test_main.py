@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from ispbench.cli.main import main
-from tests.conftest import TINY_METAISP, TINY_RUN, ispbench
+from tests.conftest import TINY_METAISP, TINY_RUN, TINY_TRAINING, ispbench
 
 TINY = [*TINY_METAISP, *TINY_RUN]
 
@@ -256,7 +256,7 @@ def test_real_pairs_train_and_test(shared, tmp_path):
         "data.crop=64",
         "data.batch_size=2",
         "num_workers=1",
-        *TINY_RUN[len(TINY_RUN) - 5 :],
+        *TINY_TRAINING,
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -186,3 +186,42 @@ def test_a_real_file_in_full_size(shared, tmp_path):
     dispatch(["render", str(shared / "data" / "raw" / name), "model=classical", "device=cpu", f"out={tmp_path}"])
     (result,) = tmp_path.iterdir()
     assert read(result).shape == (*SHARED_FILES[name][1], 3)
+
+
+def test_weights_without_a_name_tell_the_model(weights, tmp_path, rng, monkeypatch):
+    path, model = weights
+    mosaic = rng.integers(64, 1000, (64, 96)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "full.png"), mosaic)
+    monkeypatch.chdir(tmp_path)
+    levels = ["data.black_level=64", "data.white_level=1023"]
+    dispatch(["render", "full.png", f"weights={path}", "out=here", "device=cpu", *levels])
+    with torch.inference_mode():
+        raw = torch.from_numpy((pack(mosaic).astype(np.float32) - 64) / (1023 - 64))[None]
+        expected = (model(raw)[0] * 255).round().permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(read(tmp_path / "here" / "full-metaisp.png"), expected, atol=1)
+
+
+def test_a_network_that_keeps_the_black_level_is_told_it(tmp_path, rng, monkeypatch):
+    torch.manual_seed(0)
+    model = build_model("nafnet_w32", ["model.width=4", "model.encoder_blocks=[1]", "model.decoder_blocks=[1]"]).eval()
+    torch.save(model.net.state_dict(), tmp_path / "x.pth")
+    mosaic = rng.integers(256, 4096, (64, 96)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "full.png"), mosaic)
+    monkeypatch.chdir(tmp_path)
+    levels = ["data.black_level=256", "data.white_level=4095"]
+    dispatch(["render", "full.png", "weights=x.pth", "out=here", "device=cpu", *levels])
+    with torch.inference_mode():
+        dn = torch.from_numpy(pack(mosaic).astype(np.float32))[None, [3, 1, 0, 2]]
+        expected = (model.net(dn / 4095).clamp(0, 1)[0] * 255).round().permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(read(tmp_path / "here" / "full-nafnet_w32.png"), expected, atol=1)
+
+
+@pytest.mark.shared
+def test_released_weights_render_real_raw(shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    released = shared / "weights" / "official" / "mobileie" / "zrr_best_slim.pkl"
+    photo = shared / "data" / "mini_rhid" / "raw" / "4654_4.png"
+    dispatch(["render", str(photo), f"weights={released}", "data=rhid", "out=here", "device=cpu"])
+    image = read(tmp_path / "here" / "4654_4-mobileie.png").astype(float)
+    target = read(shared / "data" / "mini_rhid" / "gt" / "4654_4.png").astype(float)
+    assert np.corrcoef(image.mean(2).ravel(), target.mean(2).ravel())[0, 1] > 0.5  # the scene, in other colors

@@ -75,7 +75,8 @@ def trained(monkeypatch):
 )
 def test_a_distribution_has_the_values_that_wandb_gives_it(options, quantiles, expected):
     found = values_at(options, *quantiles)
-    assert found == pytest.approx(expected, rel=1e-5, abs=1e-8) if isinstance(expected[0], float | int) else expected
+    numbers = isinstance(expected[0], float | int)
+    assert found == (pytest.approx(expected, rel=1e-5, abs=1e-8) if numbers else expected)
     if isinstance(options.get("q"), int):
         assert all(isinstance(value, int) for value in found)
 

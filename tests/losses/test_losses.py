@@ -14,7 +14,7 @@ from ispbench.config import choices, compose
 from ispbench.errors import UserError
 from ispbench.losses.color import BlurredChromaLoss, ColorAngleLoss
 from ispbench.losses.perceptual import LPIPSLoss, PerceptualLoss
-from ispbench.losses.pixel import Charbonnier, OutlierAwareL1, PSNRLoss
+from ispbench.losses.pixel import Charbonnier, OutlierAwareL1, PSNRLoss, TotalVariation
 from ispbench.losses.spectral import FourierLoss, SpectralPartLoss
 from ispbench.losses.structural import MSSSIMLoss, SSIMLoss
 from ispbench.losses.weighted_sum import WeightedSum
@@ -61,6 +61,23 @@ def test_outlier_aware_l1(pair):
         b = channel.std(ddof=1) / np.sqrt(2)
         total += list(np.abs(channel) * (1 - np.exp(-np.abs(channel - channel.mean()) / b)))
     assert OutlierAwareL1()(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+
+
+def test_local_variance_weighted_l1(pair):
+    x, y = arrays(pair)
+    total = []
+    for channel in (x - y).reshape(-1, SIZE[2] * SIZE[3]):
+        b = channel.std(ddof=1) / np.sqrt(2)
+        total += list(np.abs(channel) * np.tanh(np.abs(channel - channel.mean()) / (b + 1e-6)))
+    assert OutlierAwareL1("tanh")(*pair).item() == pytest.approx(np.mean(total), rel=1e-5)
+    with pytest.raises(UserError, match="exp or tanh, not 'sine'"):
+        OutlierAwareL1("sine")
+
+
+def test_total_variation_is_the_mean_square_of_differences(pair):
+    x, _ = arrays(pair)
+    expected = (np.diff(x, axis=2) ** 2).mean() + (np.diff(x, axis=3) ** 2).mean()
+    assert TotalVariation()(*pair).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_no_gradient_passes_through_the_weight_of_an_outlier(pair):
@@ -312,7 +329,12 @@ def test_networks_inside_a_loss_are_frozen_and_not_saved(vgg):
 
 @pytest.mark.parametrize("name", choices("loss"))
 def test_every_shipped_loss_builds_and_is_zero_or_least_for_the_target_itself(name, vgg):
-    config = compose([f"loss={name}", "loss.terms.vgg.network=vgg16", f"loss.terms.vgg.weights={vgg['vgg16'][0]}"])
+    smaller = [
+        f"loss.terms.{term}.{key}={value}"
+        for term in ("vgg", "lightness")
+        for key, value in (("network", "vgg16"), ("weights", vgg["vgg16"][0]))
+    ]
+    config = compose([f"loss={name}", *smaller])
     if config.loss.weights.lpips:
         config.loss.weights.lpips = 0  # its weights may have to be downloaded
     loss = instantiate(config.loss)
@@ -330,3 +352,23 @@ def test_every_shipped_loss_builds_and_is_zero_or_least_for_the_target_itself(na
     assert outputs[1][0].grad.isfinite().all()
     assert same < other
     assert same.isfinite()
+
+
+def test_balanced_terms_pull_by_their_weights_alone(pair):
+    layer = nn.Conv2d(3, 3, 1)
+    terms = {"l1": {"_target_": "torch.nn.L1Loss"}, "mse": {"_target_": "torch.nn.MSELoss"}}
+    loss = WeightedSum({"l1": 3.0, "mse": 0.5}, terms, balance="gradient")
+    image, target = pair
+
+    def gradient(value):
+        return torch.cat([g.flatten() for g in torch.autograd.grad(value, list(layer.parameters()))])
+
+    parts = [gradient(term(layer(image), target)) for term in (nn.L1Loss(), nn.MSELoss())]
+    expected = sum(weight * part / part.norm() for weight, part in zip((3.0, 0.5), parts, strict=True))
+    values = loss([layer(image)], target, list(layer.parameters()))
+    torch.testing.assert_close(gradient(values["loss"]), expected)
+    assert values["mse"].item() == pytest.approx(nn.MSELoss()(layer(image), target).item())
+    plain = loss([layer(image)], target)["loss"].item()
+    assert plain == pytest.approx(3 * values["l1"].item() + 0.5 * values["mse"].item())
+    with pytest.raises(UserError, match="null or gradient, not 'norm'"):
+        WeightedSum({"l1": 1.0}, terms, balance="norm")

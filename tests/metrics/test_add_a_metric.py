@@ -1,36 +1,55 @@
-"""What docs/add_a_metric.md says runs, in a folder without the repository."""
+"""What docs/add_a_metric.md says, done in an empty folder."""
 
+import json
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
-import yaml
 
 from ispbench.metrics.table import choose
-from tests.docs import code_blocks, save_files
+from tests.conftest import REPOSITORY, TINY_METAISP, TINY_RUN, ispbench
+from tests.docs import save_files
 
 PAGE = "add_a_metric.md"
+COMMANDS = re.findall(r"^python -m ispbench (.*)$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
     save_files(PAGE, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
-def test_the_python_of_the_page_runs(folder):
-    [script] = [block.text for block in code_blocks(PAGE) if block.language == "python" and not block.file]
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=120)
+def test_the_commands_of_the_page_measure_both(folder):
+    train, evaluate = COMMANDS
+    done = ispbench(*train.split(), *TINY_RUN, *TINY_METAISP, "metrics.scores=[psnr]", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert measured(folder) == [{"psnr", "mae", "sharpness", "nonfinite"}]
+    [run] = (folder / "outputs").glob("*/*-metaisp-*")
+    evaluate = evaluate.replace("RUN_FOLDER", str(run.relative_to(folder)))
+    done = ispbench(*evaluate.split(), "metrics.extra.sharpness=null", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert {"psnr", "mae", "nonfinite"} in measured(folder)
+
+
+def measured(folder):
+    records = (folder / "results" / "evaluations").glob("*.json")
+    return [set(json.loads(record.read_text())["metrics"]) for record in records]
+
+
+def test_the_script_of_the_page_scores_images(folder):
+    done = subprocess.run([sys.executable, "scored.py"], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert all(f"'{name}': " in done.stdout for name in ("psnr", "mae", "sharpness"))
     assert "nan" not in done.stdout
 
 
-def test_the_configuration_of_the_page_and_its_metrics(folder, monkeypatch):
-    monkeypatch.syspath_prepend(folder)
-    [text] = [block.text for block in code_blocks(PAGE) if block.language == "yaml"]
-    metrics = choose([], yaml.safe_load(text)["metrics"]["extra"])
+def test_the_functions_of_the_page_do_what_they_say(folder):
+    extra = {"mae": {"_target_": "my_metrics.MAE"}, "sharpness": {"_target_": "my_metrics.SHARPNESS", "step": 2}}
+    metrics = choose([], extra)
     images, references = torch.rand(2, 2, 3, 8, 9)
     mask = (torch.rand(2, 1, 8, 9) < 0.5).float()
     error = 255 * (images - references).abs()

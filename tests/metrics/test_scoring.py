@@ -96,6 +96,19 @@ def test_a_metric_whose_weights_cannot_be_had_is_empty_for_a_reason():
     assert rows[:, 1].isfinite().all()
 
 
+@pytest.mark.parametrize("name", OF_THE_PACKAGE)
+def test_images_too_small_for_a_metric_have_no_score(name):
+    metrics = choose([name])
+    loaded, missing = load(metrics)
+    if missing:
+        pytest.skip(missing[name])
+    side = metrics[name].smallest
+    images, references = batch(1, (side, side + 7))
+    assert score_images(metrics, loaded, images, references).isfinite().all()
+    if side > 1:
+        assert score_images(metrics, loaded, images[:, :, 1:], references[:, :, 1:]).isnan().all()
+
+
 @pytest.mark.parametrize("result", [torch.tensor(3.0), torch.zeros(1, 1), 3.0])
 def test_a_function_that_does_not_return_one_value_an_image_is_told(result):
     metric = Metric("odd", lambda *_: result, True, "Odd", "none")

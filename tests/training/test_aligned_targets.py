@@ -29,13 +29,13 @@ def test_no_term_sees_invalid_pixels(term):
     mask = torch.ones(2, 1, 32, 32)
     mask[..., :10] = 0
     total = loss(l1=0, **{term: 1.0}) if term != "l1" else loss(l1=1.0)
-    value = total([output], target, mask)["loss"]
+    value = total([output], target, mask=mask)["loss"]
     value.backward()
     assert output.grad[..., :10].abs().max() == 0
     assert output.grad[..., 10:].abs().max() > 0
     spoiled = output.detach().clone()
     spoiled[..., :10] = 7.0
-    assert total([spoiled], target, mask)["loss"] == pytest.approx(value.item(), rel=1e-6)
+    assert total([spoiled], target, mask=mask)["loss"] == pytest.approx(value.item(), rel=1e-6)
     assert total([spoiled], target)["loss"].item() != pytest.approx(value.item(), rel=1e-3)
 
 
@@ -45,7 +45,7 @@ def test_a_side_output_counts_where_all_it_covers_is_valid():
     mask = torch.ones(1, 1, 8, 8)
     mask[..., 3] = 0  # an odd column: it spoils the second of four columns
     side = torch.ones(1, 3, 4, 4)
-    values = total([target.clone(), side], target, mask)
+    values = total([target.clone(), side], target, mask=mask)
     assert values["l1_1"] == pytest.approx(3 / 4)
 
 

@@ -24,6 +24,11 @@ def train(overrides: Sequence[str]) -> list[float | None]:
     """
     import hydra
 
+    from ispbench.config import compose_all, require_values
+
+    for config in compose_all(overrides):  # a mistake in any cell of a grid is told before the first one trains
+        require_values(config)
+
     # Errors come up as they are, instead of being printed by Hydra.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     scores: list[float | None] = []
@@ -52,8 +57,11 @@ def train(overrides: Sequence[str]) -> list[float | None]:
 
 def _run(config: "DictConfig") -> float | None:
     from ispbench.config import require_values
+    from ispbench.schema import validate, validate_device
 
     require_values(config)
+    validate(config)  # the cells of sweepers that draw them as they go
+    validate_device(config)
     from hydra.core.hydra_config import HydraConfig
 
     from ispbench.training.experiment import run  # imports torch: what needs no torch is answered before

@@ -1,14 +1,18 @@
-"""Packed copies: all decoded pairs of a split in one memory-mapped file, so that training decodes nothing.
+"""Packed copies: all decoded pairs of a split in one file, so that training decodes nothing.
 
-The file holds pair after pair, each the mosaic as uint16 and then the target as planar uint8; then the names, a table
-(offset, height, width) and a JSON description with the stamp of the files it was made of. It is written under another
-name with a journal of finished pairs: an interrupted packing continues where it stopped, and what carries the final
-name is whole.
+The file holds pair after pair, each the mosaic as uint16 followed by the target as planar uint8; then the names, a
+table (offset, height, width) and a JSON description with the stamp of the original files. It is written under another
+name, with a journal of finished pairs: an interrupted packing continues where it stopped, and a file that has its final
+name is complete.
+
+The usual choice for this is LMDB, and this file is not faster: in ``benchmarks/loading.py`` training patches load about
+equally fast from both (0.9 to 1.2 times LMDB's rate), and whole images at 0.7 times LMDB's rate. It is kept because it
+needs no further package and because a loader process stays small, where LMDB's map grows with everything that was read
+(10 MB against 110 MB after 4,000 pairs of 64x64).
 """
 
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import struct
@@ -47,8 +51,7 @@ def pack_path(cache: Path, version: str, place: str, split: str) -> Path:
 class PackedSource(PairSource):
     """The pairs of a packed file.
 
-    Each pair is mapped when it is read and unmapped when its arrays are released, so that a process holds no more of
-    the file than it is working on.
+    Each pair is read into memory of its own, so that a process holds no more of the file than it is working on.
 
     Args:
         path: The packed file.
@@ -90,17 +93,18 @@ class PackedSource(PairSource):
         """
         offset, height, width = self._table[index].tolist()
         if height < 0:
-            raise UserError(bytes(self._map(offset, width)).decode())
-        content = self._map(offset, 5 * height * width)
+            raise UserError(bytes(self._content(offset, width)).decode())
+        content = self._content(offset, 5 * height * width)
         mosaic = content[: 2 * height * width].view("<u2").reshape(height, width)
         return mosaic, content[2 * height * width :].reshape(3, height, width).transpose(1, 2, 0)
 
-    def _map(self, offset: int, length: int) -> np.ndarray:
+    def _content(self, offset: int, length: int) -> np.ndarray:
         if self._file is None:
             self._file = self.path.open("rb")
-        start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(self._file.fileno(), offset + length - start, access=mmap.ACCESS_COPY, offset=start)
-        return np.frombuffer(mapped, np.uint8, length, offset - start)
+        content = os.pread(self._file.fileno(), length, offset)
+        if len(content) != length:
+            raise UserError(f"{self.path} was cut short while it was in use; delete it.")
+        return np.frombuffer(content, np.uint8)
 
 
 def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSource:

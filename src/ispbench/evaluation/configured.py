@@ -212,7 +212,8 @@ def _source_identity(config: DictConfig, source: Source) -> dict[str, Any]:
 
 def _metric_identity(metric: Metric) -> dict[str, Any]:
     code = code_digest(metric.function)
-    return {"version": metric.version} | ({"code": code} if code else {})
+    options = dict(metric.options)
+    return {"version": metric.version} | ({"code": code} if code else {}) | ({"options": options} if options else {})
 
 
 def _complexity(model: ISPModel, height: int, width: int) -> dict[str, Any]:

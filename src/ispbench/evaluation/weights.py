@@ -4,11 +4,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ispbench.checkpoints import describe, weights_file
-from ispbench.config import build, compose_run, load_run, require_values
-from ispbench.errors import UserError
+from ispbench.checkpoints import describe, identify, weights_file
+from ispbench.config import build, chosen, compose_run, load_run, require_values
 from ispbench.evaluation import configured
 from ispbench.evaluation.configured import Source
+from ispbench.models.recognize import Recognition
 from ispbench.results import store
 from ispbench.results.claims import claim, settled
 from ispbench.results.records import EvaluationRecord
@@ -19,7 +19,8 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
 
     Args:
         weights: A run folder, a checkpoint, or the authors' file.
-        overrides: Of the configuration: that of the run, where there is one, else the default with ``model=NAME``.
+        overrides: Of the configuration: that of the run, where there is one, else the default with the model that the
+            weights tell, or with ``model=NAME``.
 
     Returns:
         The record, its file, and whether it was made now.
@@ -32,7 +33,7 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
     file = weights_file(path, select)
     about = describe(file)
-    config = load_run(folder, overrides) if folder else _compose(about.get("model"), about.get("options"), overrides)
+    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
     model = config.choices.model
     own = about.get("model") == model
     source = Source(
@@ -58,14 +59,13 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     return record, path, True
 
 
-def _compose(name: str | None, options: dict[str, object] | None, overrides: list[str]) -> DictConfig:
+def _compose(found: Recognition, overrides: list[str]) -> DictConfig:
     """The configuration for a file that belongs to no run."""
-    if name is None and not any(item.startswith("model=") for item in overrides):
-        raise UserError("Say which model these weights are of: model=NAME.")
-    config = compose_run([*([f"model={name}"] if name else []), *overrides])
+    config = compose_run([f"model={found.name}", *(item for item in overrides if not item.startswith("model="))])
+    typed = {item.lstrip("+").partition("=")[0] for item in overrides}
     with open_dict(config):
-        if config.choices.model == name:
-            config.model = OmegaConf.merge(config.model, options or {})
+        untyped = {key: value for key, value in found.options.items() if f"model.{key}" not in typed}
+        config.model = OmegaConf.merge(config.model, untyped)
         config.paths.run = str(Path(config.paths.outputs) / "evaluate")
     require_values(config)
     return config

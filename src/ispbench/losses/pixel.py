@@ -38,15 +38,38 @@ class PSNRLoss(nn.Module):
 class OutlierAwareL1(nn.Module):
     """Absolute errors, weighted by how far they deviate from the mean error.
 
-    From SYENet (Gou et al., ICCV 2023, arXiv 2308.08137). The weight is ``1 - exp(-|d - mean(d)| / b)``, where d is the
-    error in one channel of one image and b its standard deviation divided by the square root of 2, the scale of a
-    Laplace distribution. No gradient flows through the weight.
+    With d the error in one channel of one image, b its standard deviation divided by the square root of 2 (the scale of
+    a Laplace distribution) and ``t = |d - mean(d)| / b``, the weight is ``1 - exp(-t)`` (SYENet, Gou et al., ICCV 2023,
+    arXiv 2308.08137) or ``tanh(t)`` (the local variance-weighted loss of MobileIE, Yan et al., ICCV 2025, arXiv
+    2507.01838). No gradient flows through the weight.
+
+    Args:
+        curve: ``exp`` or ``tanh``.
     """
+
+    def __init__(self, curve: str = "exp") -> None:
+        super().__init__()
+        if curve not in ("exp", "tanh"):
+            raise UserError(f"loss.terms.outlier_l1.curve is exp or tanh, not {curve!r}.")
+        self.curve = curve
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
         error = image - target
         with torch.no_grad():
-            scale = error.std((2, 3), keepdim=True).clamp_min(1e-12) / 2**0.5
-            weight = 1 - torch.exp(-(error - error.mean((2, 3), keepdim=True)).abs() / scale)
+            deviation = (error - error.mean((2, 3), keepdim=True)).abs()
+            scale = error.std((2, 3), keepdim=True) / 2**0.5
+            if self.curve == "exp":
+                weight = 1 - torch.exp(-deviation / scale.clamp_min(1e-12))
+            else:
+                weight = torch.tanh(deviation / (scale + 1e-6))
         return (error.abs() * weight).mean()
+
+
+class TotalVariation(nn.Module):
+    """Mean squared difference of neighboring pixels, vertical plus horizontal, in the image alone."""
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        """The loss of a batch; `target` is ignored."""
+        vertical = (image[..., 1:, :] - image[..., :-1, :]).square().mean()
+        return vertical + (image[..., :, 1:] - image[..., :, :-1]).square().mean()

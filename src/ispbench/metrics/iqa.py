@@ -41,7 +41,7 @@ def learned(name: str) -> Learned:
     try:
         import pyiqa
     except ImportError as error:
-        raise WeightsUnavailableError(f'{error}: pip install "ispbench[iqa]"') from error
+        raise WeightsUnavailableError(f'pyiqa cannot be imported ({error}); pip install "ispbench[iqa]"') from error
     # pyiqa prints where it loads from; standard output is for results.
     with downloads_time_out(f"pyiqa cannot load {name}"), contextlib.redirect_stdout(sys.stderr):
         # Its wrapper turns on TensorFloat-32, so that only the network in it is used.

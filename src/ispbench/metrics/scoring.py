@@ -58,8 +58,8 @@ def score_images(
         mask: Pixels that count, shape (N, 1, H, W), 0 or 1; None for all.
 
     Returns:
-        Shape (N, M), float32, a column a metric. NaN where an output holds NaN or Inf, where a metric is not loaded or
-        cannot leave pixels out although there is a mask, and where it is undefined.
+        Shape (N, M), float32, a column a metric. NaN where an output holds NaN or Inf, and where a metric is not
+        loaded, cannot leave pixels out although there is a mask, or is undefined, as for images that are too small.
     """
     images, references = images.float(), references.float()
     finite = images.isfinite().flatten(1).all(1)
@@ -67,7 +67,7 @@ def score_images(
     saved = quantize(clamped)
     rows = images.new_full((len(images), len(metrics)), torch.nan)
     for column, (name, metric) in enumerate(metrics.items()):
-        if name in loaded and (mask is None or metric.mask):
+        if name in loaded and (mask is None or metric.mask) and min(images.shape[-2:]) >= metric.smallest:
             rows[:, column] = score_each(metric, loaded[name], saved if metric.rounded else clamped, references, mask)
     rows[~finite] = torch.nan
     return rows

@@ -7,7 +7,7 @@ it in the configuration, ``+metrics.extra.sharpness._target_=my_package.SHARPNES
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from ispbench.metrics.fast_similarity import ms_ssim, ssim
 from ispbench.metrics.iqa import learned
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.quality import psnr, psnr_channel, psnr_color_fitted, psnr_luminance
+from ispbench.metrics.similarity import MS_SSIM_SIDE, WINDOW
 
 Score = Callable[..., Tensor]
 
@@ -42,7 +43,9 @@ class Metric:
         mask: Whether it can leave pixels out; without, it is empty under protocols that mask pixels.
         weights: Whether `function` loads weights; if they cannot be had, the score stays empty with the reason.
         rounded: Whether it sees images rounded to 8 bits, as a saved image would be, or only clamped.
+        smallest: The smallest height and width in pixels that it is defined on.
         version: Raised when the definition changes; evaluations of other versions do not compare.
+        options: Keyword arguments of `function`, as configured in ``metrics.extra``.
     """
 
     name: str
@@ -56,7 +59,9 @@ class Metric:
     mask: bool = True
     weights: bool = False
     rounded: bool = True
+    smallest: int = 1
     version: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def heading(self) -> str:
@@ -69,7 +74,8 @@ class Metric:
         Raises:
             WeightsUnavailableError: if it needs weights that cannot be had.
         """
-        return self.function() if self.weights else self.function
+        function = partial(self.function, **self.options) if self.options else self.function
+        return function() if self.weights else function
 
     def score(self, function: Score, images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
         """Calls a loaded function with what it takes; see `function` for shapes."""
@@ -95,8 +101,9 @@ _ENTRIES = (
         "SSIM",
         "Wang et al. 2004: Gaussian window 11x11, sigma 1.5, K1 0.01, K2 0.03, population covariance, windows inside "
         "the image; mean over R, G and B",
+        smallest=WINDOW,
     ),
-    Metric("lpips", LPIPS, False, "LPIPS", "Zhang et al. 2018: LPIPS 0.1 with AlexNet", weights=True),
+    Metric("lpips", LPIPS, False, "LPIPS", "Zhang et al. 2018: LPIPS 0.1 with AlexNet", weights=True, smallest=31),
     Metric(
         "ciede2000",
         ciede2000,
@@ -120,15 +127,17 @@ _ENTRIES = (
         ms_ssim,
         True,
         "MS-SSIM",
-        "Wang et al. 2003: SSIM at five scales; undefined where an image has a side below 176 pixels",
+        "Wang et al. 2003: SSIM at five scales",
+        smallest=MS_SSIM_SIDE,
     ),
-    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS 0.1 with VGG16", weights=True),
+    Metric("lpips_vgg", partial(LPIPS, "vgg"), False, "LPIPS-VGG", "LPIPS 0.1 with VGG16", weights=True, smallest=16),
     Metric(
         "ssim_sample",
         partial(ssim, covariance="sample"),
         True,
         "SSIM (sample)",
         "SSIM with sample covariance (121/120), scikit-image's default",
+        smallest=WINDOW,
     ),
     Metric(
         "psnr_channel",
@@ -151,7 +160,15 @@ _ENTRIES = (
     Metric(
         "psnr_unrounded", psnr, True, "PSNR (float)", "PSNR of the output clamped, not rounded", "dB", 2, rounded=False
     ),
-    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False),
+    Metric(
+        "ssim_unrounded",
+        ssim,
+        True,
+        "SSIM (float)",
+        "SSIM of the output clamped, not rounded",
+        rounded=False,
+        smallest=WINDOW,
+    ),
     Metric(
         "dists",
         partial(learned, "dists"),
@@ -191,14 +208,14 @@ def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict
 
     Args:
         names: Of the table, or of `extra`.
-        extra: Further metrics by name: a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the
-            options are bound to the entry's function. The name of a metric of the table takes ``{"weights": FILE}``
-            alone, the file of its pretrained weights, and is measured only if `names` has it.
+        extra: Further metrics by name: a `Metric`, ``{"_target_": "my_package.ENTRY", **options}``, where the options
+            are bound to the entry's function, or None for none. The name of a metric of the table takes
+            ``{"weights": FILE}`` alone, the file of its pretrained weights, and is measured only if `names` has it.
 
     Raises:
         UserError: for an unknown name or an entry that is none.
     """
-    extra = extra or {}
+    extra = {name: value for name, value in (extra or {}).items() if value is not None}
     known = dict(TABLE) | {name: _entry(name, value) for name, value in extra.items()}
     names = [names] if isinstance(names, str) else names
     if unknown := [name for name in names if name not in known]:
@@ -213,24 +230,27 @@ def _entry(name: str, value: Any) -> Metric:
                 f"The table has a metric {name}: metrics.extra.{name} may only set weights, the file of pretrained "
                 "weights that it loads; give a metric of yours another name."
             )
-        return _bind(TABLE[name], name, dict(value))
+        _check_call(TABLE[name], name, value)
+        return replace(TABLE[name], function=partial(TABLE[name].function, **value))  # a place of a file, no definition
     if isinstance(value, Metric):
-        return _bind(value, name, {})
-    if isinstance(value, Mapping):
+        metric = replace(value, name=name)
+    elif isinstance(value, Mapping):
         options = {str(key): option for key, option in value.items() if key != "_target_"}
-        return _bind(_import(name, value.get("_target_")), name, options)
-    raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
+        metric = replace(_import(name, value.get("_target_")), name=name, options=options)
+    else:
+        raise UserError(f"metrics.extra.{name} is not an ispbench.metrics.table.Metric but {type(value).__name__}.")
+    _check_call(metric, name, metric.options)
+    return metric
 
 
-def _bind(metric: Metric, name: str, options: dict[str, Any]) -> Metric:
-    """The metric with its name and its options, once it is sure that its function takes them."""
+def _check_call(metric: Metric, name: str, options: Mapping[str, Any]) -> None:
+    """Finds out before a test, not in it, that a function takes other arguments than its entry says."""
     arguments = ["images", *["references"] * metric.reference, *["mask"] * metric.mask] if not metric.weights else []
     try:
         inspect.signature(metric.function).bind(*arguments, **options)
     except TypeError as error:
         call = ", ".join([*arguments, *(f"{key}={option!r}" for key, option in options.items())])
         raise UserError(f"The function of metrics.extra.{name} cannot be called with ({call}): {error}.") from error
-    return replace(metric, name=name, function=partial(metric.function, **options) if options else metric.function)
 
 
 def _import(name: str, path: Any) -> Metric:

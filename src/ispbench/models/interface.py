@@ -14,26 +14,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
+from ispbench.models.shapes import Shapes
 
 
 class ISPModel(nn.Module):
     """A camera ISP around a bare network in its authors' convention.
 
-    A subclass builds `net` and says how its inputs come from canonical RAW (`net_inputs`); what is the same for all
-    stands here: padding to the network's multiple, cropping back, the clamp to [0, 1].
+    A subclass builds `net` and derives its inputs from canonical RAW (`net_inputs`). Everything that is common to all
+    models is here: padding to a multiple, cropping back, clamping to [0, 1].
 
     Attributes:
         net: The bare network in its authors' convention. In ``eval()`` it returns the image alone; in ``train()`` it
             may return a tuple, the image first and then its side outputs.
-        multiple: Packed height and width are padded to a multiple of this before they enter `net`.
-        minimum: They are padded to at least this; a multiple of `multiple`.
+        multiple: Pad multiple: packed height and width are padded to a multiple of this.
+        minimum: Minimum size: packed height and width are padded to at least this, a multiple of `multiple`.
         black_level: Of the sensor, in DN, for networks that see RAW with its black level; ZRR's unless `set_levels`
             says otherwise.
         white_level: Of the sensor, in DN, likewise.
         paper: Citation of the method.
-        input_kind: The authors' input convention in a few words.
-        unused_parameters: Prefixes of parameters of `net` that its forward pass never reads, kept because the authors'
-            checkpoints hold them.
+        input_kind: The authors' input convention, in a few words.
+        unused_parameters: Prefixes of parameters of `net` that its forward pass never uses, kept because the authors'
+            checkpoints contain them.
+        untold_options: Options of the model that change what it computes but none of its tensors, so that a checkpoint
+            does not tell them.
     """
 
     net: nn.Module
@@ -44,6 +47,7 @@ class ISPModel(nn.Module):
     paper: ClassVar[str] = ""
     input_kind: ClassVar[str] = "packed RAW"
     unused_parameters: tuple[str, ...] = ()
+    untold_options: ClassVar[tuple[str, ...]] = ()
 
     def set_levels(self, black_level: float, white_level: float) -> None:
         """Tells the model the levels of the sensor whose images it will see: those of the dataset.
@@ -66,6 +70,18 @@ class ISPModel(nn.Module):
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """The authors' tensors under the names of `net`; the same names unless a subclass maps them."""
         return state
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options with which the model has the given tensors; none unless a subclass reads some.
+
+        Args:
+            shapes: Of tensors under the names of `net`.
+
+        Raises:
+            KeyError: possibly, if they are those of another network.
+        """
+        return {}
 
     def forward_scales(self, raw: Tensor) -> tuple[Tensor, ...]:
         """The image and, in training mode, the side outputs of a multi-scale network.
@@ -100,9 +116,9 @@ class ISPModel(nn.Module):
         return image if self.training else image.clamp(0, 1)
 
 
-def _crop(image: Tensor, wanted: Sequence[int], padded: Sequence[int]) -> Tensor:
-    """Cuts what of an output, at whatever scale, belongs to the wanted part of the padded input."""
+def _crop(image: Tensor, unpadded: Sequence[int], padded: Sequence[int]) -> Tensor:
+    """Crops an output of any scale to the part that belongs to the unpadded input."""
     height, width = (
-        -(-side * part // whole) for side, part, whole in zip(image.shape[-2:], wanted, padded, strict=True)
+        -(-side * part // whole) for side, part, whole in zip(image.shape[-2:], unpadded, padded, strict=True)
     )
     return image[..., :height, :width]

@@ -20,7 +20,7 @@ class Parity:
     """How far a network is from its authors'.
 
     Attributes:
-        key: The network.
+        key: The vector.
         error: Largest absolute difference of the outputs.
         tolerance: What counts as equal.
         params: Ours.
@@ -65,8 +65,8 @@ def compare(vector: Vector) -> Parity:
 
 
 def _load(vector: Vector) -> nn.Module:
-    if vector.key != "gcm":
-        return load_official(vector.key, vector.state_dict()).net
+    if vector.network != "gcm":
+        return load_official(vector.network, vector.state_dict()).net
     from ispbench.protocols.gcm import GCM
 
     net = GCM().eval()

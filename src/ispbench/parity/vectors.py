@@ -31,11 +31,12 @@ class Vector:
     """The reference of one network.
 
     Attributes:
-        key: Of the network, also its model's name.
+        key: Of the vector.
+        network: Its model's name; several vectors may be of one network.
         inputs: Name and shape of each input, in the order the network takes them.
         tensors: Name and shape of each tensor of the public implementation's state dict.
         fixed: Those that are frozen Haar filters.
-        recipe: How weights follow from names: ``torch`` or ``tf``.
+        recipe: How weights follow from names: ``torch``, ``strong`` or ``tf``.
         params: Parameters of the public implementation without its frozen filters.
         gmacs: Its MACs at the size of the inputs, in 1e9; None where they were not measured.
         scale: The largest absolute value of the whole reference output.
@@ -44,6 +45,7 @@ class Vector:
     """
 
     key: str
+    network: str
     inputs: Mapping[str, Sequence[int]]
     tensors: Mapping[str, Sequence[int]]
     fixed: Sequence[str]
@@ -77,8 +79,7 @@ class Vector:
         if name in self.fixed:
             return np.tile(_HAAR.reshape(4, 1, 2, 2), (shape[0] // 4, 1, 1, 1))
         z = _generator(name).standard_normal(shape)
-        make = _tf_weight if self.recipe == "tf" else _torch_weight
-        return make(name, z)
+        return _RECIPES[self.recipe](name, z)
 
 
 def _generator(name: str) -> np.random.Generator:
@@ -101,6 +102,16 @@ def _torch_weight(name: str, z: NDArray) -> NDArray:
     return weight.astype(np.float32)
 
 
+def _strong_weight(name: str, z: NDArray) -> NDArray:
+    """As `_torch_weight`, but for gains to which that gives values at which a network hardly depends on its input."""
+    last = name.rpartition(".")[2]
+    if last in ("weight1", "weight2", "beta"):
+        return (1 + 0.1 * z).astype(np.float32)
+    if last in ("lamb_l", "lamb_h", "inside_all", "gamma"):
+        return (0.1 * z).astype(np.float32)
+    return _torch_weight(name, z)
+
+
 def _tf_weight(name: str, z: NDArray) -> NDArray:
     if name.endswith("alpha"):
         weight = 0.25 + 0.05 * z
@@ -109,6 +120,9 @@ def _tf_weight(name: str, z: NDArray) -> NDArray:
     else:
         weight = 1.5 * z / np.sqrt(np.prod(z.shape[:-1]))
     return weight.astype(np.float32)
+
+
+_RECIPES = {"torch": _torch_weight, "strong": _strong_weight, "tf": _tf_weight}
 
 
 @cache
@@ -124,13 +138,14 @@ def reduce(key: str, entry: Mapping[str, Any], output: Array) -> tuple[dict[str,
     """Reduces a full reference to its index entry and its sample.
 
     Args:
-        key: Of the network.
-        entry: With ``inputs``, ``tensors``, ``params`` and, where they apply, ``fixed``, ``trainable``, ``recipe``,
-            ``gmacs_at_input``.
+        key: Of the vector.
+        entry: With ``inputs``, ``tensors``, ``params`` and, where they apply, ``network``, ``fixed``, ``trainable``,
+            ``recipe``, ``gmacs_at_input``.
         output: The whole reference output.
     """
     stride = -(-output.size // SAMPLES)
     kept = {
+        "network": entry.get("network", key),
         "inputs": entry["inputs"],
         "tensors": entry["tensors"],
         "fixed": entry.get("fixed", []),

@@ -5,6 +5,7 @@ noise below black stays negative, and what a sensor records above its white leve
 and take arrays and tensors alike.
 """
 
+import math
 from typing import Any
 
 # From canonical R, Gr, Gb, B to the stacking order of the PyNET line of papers: B, Gr, R, Gb, the mosaic positions
@@ -33,3 +34,18 @@ def add_black_level(raw: Any, black_level: float, white_level: float) -> Any:
     """
     pedestal = black_level / white_level
     return raw * (1 - pedestal) + pedestal
+
+
+def ten_bit(raw: Any, black_level: float, white_level: float) -> Any:
+    """DN on a 10-bit scale from canonical RAW, the black level kept, for networks with levels of their own in DN.
+
+    On 10-bit data such as ZRR these are the sensor's numbers. Those of other depths are scaled so that the largest
+    number of the depth becomes 1023.
+
+    Args:
+        raw: Canonical RAW.
+        black_level: Of the sensor, in DN.
+        white_level: Of the sensor, in DN; its size tells the bit depth.
+    """
+    bits = math.ceil(math.log2(white_level + 1))
+    return add_black_level(raw, black_level, white_level) * (white_level * 1023 / (2**bits - 1))

@@ -85,7 +85,8 @@ class ISPModule(pl.LightningModule):
                 image = image if mask is None else self.loss.keep_valid(image, target, mask)
                 step_loss = discriminator.step(image, self.loss.fit(target, image))
                 self.log(f"train/{name}_discriminator", step_loss)
-        values = self.loss(outputs, target, mask)
+        learned = [value for value in self.model.parameters() if value.requires_grad] if self.loss.balance else []
+        values = self.loss(outputs, target, learned, mask)
         if alignment_loss is not None:
             values = {**values, "loss": values["loss"] + alignment_loss, "alignment": alignment_loss.detach()}
         if not torch.isfinite(values["loss"]):

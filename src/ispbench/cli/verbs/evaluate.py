@@ -1,10 +1,11 @@
 """Score the weights of a run or a file under any protocol, on any split.
 
 A run folder brings its own configuration; overrides change it. One training can be evaluated under any number of
-protocols and metrics, and each evaluation gets a record of its own in RESULTS/evaluations.
+protocols and metrics, and each evaluation gets a record of its own in RESULTS/evaluations. Of a file, the tensors tell
+the model and its options; model=NAME says it where they fit several.
 
   ispbench evaluate weights=outputs/2026-11-24/10-15-00-metaisp-zrr-s0 protocol=aligned-gt-raw
-  ispbench evaluate weights=LiteISPNet.pth model=liteispnet data=zrr data.root=/data/ZRR
+  ispbench evaluate weights=zrr_best_slim.pkl data=zrr data.root=/data/ZRR
 """
 
 from dataclasses import MISSING, dataclass

@@ -40,7 +40,7 @@ class Settings:
     device: str = setting("auto", "what renders", choices=("auto", "cpu", "cuda"))
     overwrite: bool = setting(False, "replace results that exist")
     overrides: list[str] = overrides(
-        "model=NAME, weights=PATH for its weights, and any other key, such as data.cfa=GRBG"
+        "weights=PATH, whose tensors tell the model, or model=NAME, and any other key, such as data.cfa=GRBG"
     )
 
     def __post_init__(self) -> None:
@@ -56,11 +56,9 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: for a mistake in the arguments before anything is rendered; for files that failed, at the end.
     """
-    name = chosen(settings.overrides, "model")
-    if name is None:
-        raise UserError(f"Say which model renders: model=NAME, one of {', '.join(choices('model'))}.")
+    name, options = _which_model(settings.overrides)
     photos = [photo for path in settings.photos for photo in photos_in(path)]
-    config = compose([*_data(photos, settings.overrides), *settings.overrides])
+    config = compose([*_data(photos, settings.overrides), f"model={name}", *options, *settings.overrides])
     sensor = Sensor(float(config.data.black_level), float(config.data.white_level), config.data.get("cfa", "RGGB"))
     folder = settings.out or Path(config.paths.outputs) / "render"
     results = name_results(photos, folder, f"-{name}.{settings.format}", settings.overwrite)
@@ -69,6 +67,24 @@ def run(settings: Settings) -> None:
     if failures:
         rest = len(results) - len(failures)
         raise UserError(f"{len(failures)} of {len(results)} photos failed, {rest} are saved. {' '.join(failures[:3])}")
+
+
+def _which_model(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The model's name, and as overrides the options that its weights tell.
+
+    Raises:
+        UserError: if neither the user nor the weights say which model renders.
+    """
+    name, weights = chosen(words, "model"), chosen(words, "weights")
+    if weights:
+        from ispbench.checkpoints import identify, weights_file
+
+        found = identify(weights_file(weights), name)
+        return found.name, found.overrides
+    if name is None:
+        names = ", ".join(choices("model"))
+        raise UserError(f"Say which model renders: model=NAME, one of {names}; weights=FILE alone tells it too.")
+    return name, []
 
 
 def _data(photos: Sequence[Path], words: Sequence[str]) -> list[str]:
@@ -101,6 +117,7 @@ def _model(config: "DictConfig", name: str, device: str, sensor: Sensor) -> "ISP
         load_weights(model, config.weights, name)
     elif any(value.requires_grad for value in model.parameters()):
         raise UserError(f"{name} is not trained; give its weights: weights=RUN_FOLDER/checkpoints/best.ckpt.")
+    model.set_levels(float(config.data.black_level), float(config.data.white_level))
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return model.eval().to("cuda" if use_cuda else "cpu")
 

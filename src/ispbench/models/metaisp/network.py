@@ -7,7 +7,7 @@ and FLOP ratios (see ``README.md``): 1,096,044 parameters, 7.67 GMACs at 4x224x2
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -22,7 +22,9 @@ from ispbench.models.metaisp.blocks import (
     SqueezeExciteBlock,
     equal_cost_width,
 )
+from ispbench.models.metaisp.options import read_options
 from ispbench.models.metaisp.placement import Placement, resolve
+from ispbench.models.shapes import Shapes
 
 
 class HaarDown(nn.Module):
@@ -162,6 +164,7 @@ class MetaISP(ISPModel):
 
     multiple = 8
     paper: ClassVar[str] = "Chen et al., IJCAI 2024"
+    untold_options = ("weighting", "input_gamma")
 
     def __init__(
         self,
@@ -195,3 +198,8 @@ class MetaISP(ISPModel):
             weighting,
             input_gamma,
         )
+
+    @classmethod
+    def read_options(cls, shapes: Shapes) -> dict[str, Any]:
+        """The options that the tensors tell."""
+        return read_options(shapes)

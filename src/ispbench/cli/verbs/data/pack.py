@@ -1,7 +1,7 @@
-"""Decode all pairs once into memory-mapped files.
+"""Decode all pairs once into one file per split.
 
-One file a split, in the cache (ISPBENCH_CACHE). Training then uses it instead of the files, and makes it anew when the
-files change. An interrupted packing goes on where it stopped.
+The packed files are in the cache (ISPBENCH_CACHE). Training then uses them instead of the originals, and rebuilds them
+when those change. An interrupted packing continues where it stopped.
 """
 
 import time

@@ -1,0 +1,1 @@
+"""EfficientISP (Arhire and Timofte, CVPR Workshops 2025)."""

@@ -1,0 +1,1 @@
+"""MobileIE in its ISP form (Yan et al., ICCV 2025)."""

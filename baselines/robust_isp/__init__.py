@@ -1,0 +1,1 @@
+"""RobustISP (Arhire and Timofte, CVPR Workshops 2025)."""
