@@ -138,7 +138,7 @@ def test_only_the_chosen_track_identifies_a_dataset(data):
         ("data.leaves=0", "data.leaves"),
         ("data.val_captures=10", "1 to 9 captures"),
         ("data.track=other", "data.track=other is unknown; choose one of one-camera"),
-        ("data.white_level=1023", "simulated RAW has the levels"),
+        ("data.white_level=60000", "simulated RAW has the levels"),
         ("data.megapixels=0.0005", "below 32 pixels a side"),
         ("data.exposure=1.5", "data.exposure"),
     ],
