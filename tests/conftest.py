@@ -18,8 +18,9 @@ TINY_DATA = [
     "data.batch_size=2",
     "trainer.val_check_interval=2",
 ]
-TINY_RUN = [*TINY_DATA, "trainer=cpu", "trainer.max_steps=2", "logger=csv", "metrics.latency.repetitions=3"]
-TINY_RUN += ["metrics.latency.height=32", "metrics.latency.width=32"]
+TINY_LATENCY = ["metrics.latency.repetitions=3", "metrics.latency.height=32", "metrics.latency.width=32"]
+TINY_TRAINING = ["trainer=cpu", "trainer.max_steps=2", "logger=csv", *TINY_LATENCY]
+TINY_RUN = [*TINY_DATA, *TINY_TRAINING]
 TINY_METAISP = ["model=metaisp", "model.width=8", "model.basis_dim=8", "model.num_bases=2"]
 
 

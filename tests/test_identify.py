@@ -5,10 +5,12 @@ import torch
 
 import ispbench
 from ispbench.checkpoints import ABOUT, identify, read_state_dict
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.recognize import Recognition
-from tests.conftest import TINY_METAISP
+from ispbench.results import store
+from tests.conftest import TINY_DATA, TINY_METAISP
 
 TINY = {"width": 8, "num_bases": 2, "basis_dim": 8}
 
@@ -85,3 +87,23 @@ def test_released_files_need_no_name(shared):
             state = read_state_dict(path)
             assert type(model) is type(build_model(network))
             assert all(torch.equal(value, state[key]) for key, value in model.net.state_dict().items())
+
+
+@pytest.mark.parametrize("typed", [[], ["model=csanet"]])
+def test_evaluate_needs_no_name(typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(build_model("csanet", ["model.channels=8"]).net.state_dict(), tmp_path / "x.pth")
+    fast = ["metrics.scores=[psnr]", "metrics.latency=null", "eval.limit=1", "trainer=cpu", *TINY_DATA]
+    dispatch(["evaluate", f"weights={tmp_path / 'x.pth'}", *typed, *fast])
+    [record] = store.load(tmp_path / "results")
+    assert record["model"] == "csanet"
+    assert record["complexity"]["params"] == sum(
+        value.numel() for value in build_model("csanet", ["model.channels=8"]).net.parameters()
+    )
+
+
+def test_evaluate_of_what_fits_nothing_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"conv1.weight": torch.zeros(9, 4, 3, 3)}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match=r"x\.pth is of no model here"):
+        dispatch(["evaluate", f"weights={tmp_path / 'x.pth'}", *TINY_DATA])

@@ -9,8 +9,8 @@ import pytest
 
 from ispbench.cli.main import main
 from ispbench.config import choices, compose, compose_all, require_values
+from ispbench.config.schema import MOVED, RULES, validate_device
 from ispbench.errors import UserError
-from ispbench.schema import MOVED, RULES, validate_device
 from tests.conftest import ispbench
 
 WHOLE_SEED = "seed must be a whole number from 0 to 4294967295"

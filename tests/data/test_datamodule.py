@@ -9,7 +9,7 @@ def built(*overrides):
 
 
 def test_where_the_pairs_lie_is_no_part_of_their_identity(tmp_path):
-    first = built("data=zrr", "data.root=/a", "data.num_workers=1", "data.pack=never")
+    first = built("data=zrr", "data.root=/a", "data.pack=never")
     second = built("data=zrr", f"data.root={tmp_path}", f"data.cache={tmp_path}", "data.eval_batch_size=2")
     assert first.identity() == second.identity()
 
@@ -38,7 +38,6 @@ class Custom(PairedDataModule):
 
 def test_settings_of_a_subclass_count_with_their_defaults():
     options = {"version": "c", "crop": None, "augment": False, "batch_size": 1, "eval_batch_size": 1}
-    options |= {"num_workers": 0, "max_steps": 1, "val_every": 1, "seed": 0}
     identity = Custom("imx", viewer="x", **options).identity()
     assert identity["sensor"] == "imx"
     assert identity["gain"] == 2.0

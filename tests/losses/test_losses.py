@@ -352,3 +352,23 @@ def test_every_shipped_loss_builds_and_is_zero_or_least_for_the_target_itself(na
     assert outputs[1][0].grad.isfinite().all()
     assert same < other
     assert same.isfinite()
+
+
+def test_balanced_terms_pull_by_their_weights_alone(pair):
+    layer = nn.Conv2d(3, 3, 1)
+    terms = {"l1": {"_target_": "torch.nn.L1Loss"}, "mse": {"_target_": "torch.nn.MSELoss"}}
+    loss = WeightedSum({"l1": 3.0, "mse": 0.5}, terms, balance="gradient")
+    image, target = pair
+
+    def gradient(value):
+        return torch.cat([g.flatten() for g in torch.autograd.grad(value, list(layer.parameters()))])
+
+    parts = [gradient(term(layer(image), target)) for term in (nn.L1Loss(), nn.MSELoss())]
+    expected = sum(weight * part / part.norm() for weight, part in zip((3.0, 0.5), parts, strict=True))
+    values = loss([layer(image)], target, list(layer.parameters()))
+    torch.testing.assert_close(gradient(values["loss"]), expected)
+    assert values["mse"].item() == pytest.approx(nn.MSELoss()(layer(image), target).item())
+    plain = loss([layer(image)], target)["loss"].item()
+    assert plain == pytest.approx(3 * values["l1"].item() + 0.5 * values["mse"].item())
+    with pytest.raises(UserError, match="null or gradient, not 'norm'"):
+        WeightedSum({"l1": 1.0}, terms, balance="norm")

@@ -1,8 +1,5 @@
 """The table, the choice from it, and the documentation made from it."""
 
-import doctest
-import importlib
-
 import pytest
 import torch
 from tools.metric_tables import TABLES, with_table
@@ -90,10 +87,3 @@ def test_a_metric_of_the_table_takes_only_a_file_of_weights(module, tmp_path):
 def test_the_documentation_has_the_table(path):
     page = path.read_text()
     assert page == with_table(page, TABLES[path]()), "run python -m tools.metric_tables"
-
-
-@pytest.mark.parametrize("name", ["quality", "color", "scoring"])
-def test_the_examples_of_docstrings(name):
-    result = doctest.testmod(importlib.import_module(f"ispbench.metrics.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0

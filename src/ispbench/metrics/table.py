@@ -160,7 +160,15 @@ _ENTRIES = (
     Metric(
         "psnr_unrounded", psnr, True, "PSNR (float)", "PSNR of the output clamped, not rounded", "dB", 2, rounded=False
     ),
-    Metric("ssim_unrounded", ssim, True, "SSIM (float)", "SSIM of the output clamped, not rounded", rounded=False, smallest=WINDOW),
+    Metric(
+        "ssim_unrounded",
+        ssim,
+        True,
+        "SSIM (float)",
+        "SSIM of the output clamped, not rounded",
+        rounded=False,
+        smallest=WINDOW,
+    ),
     Metric(
         "dists",
         partial(learned, "dists"),
@@ -200,9 +208,9 @@ def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict
 
     Args:
         names: Of the table, or of `extra`.
-        extra: Further metrics by name: None for none, a `Metric`, or ``{"_target_": "my_package.ENTRY", **options}``, where the
-            options are bound to the entry's function. The name of a metric of the table takes ``{"weights": FILE}``
-            alone, the file of its pretrained weights, and is measured only if `names` has it.
+        extra: Further metrics by name: a `Metric`, ``{"_target_": "my_package.ENTRY", **options}``, where the options
+            are bound to the entry's function, or None for none. The name of a metric of the table takes
+            ``{"weights": FILE}`` alone, the file of its pretrained weights, and is measured only if `names` has it.
 
     Raises:
         UserError: for an unknown name or an entry that is none.

@@ -1,16 +1,16 @@
-"""Pixel coordinates as input planes, for networks whose colors depend on the place in the image."""
+"""Pixel coordinates as input planes, for networks whose colors depend on the position in the image."""
 
 import torch
 from torch import Tensor
 
 
 def coordinate_grid(image: Tensor, extent_x: float = 1.0, extent_y: float = 1.0) -> Tensor:
-    """The coordinates of the pixel centers of an image, 0 at its middle.
+    """The coordinates of the pixel centers of an image, with 0 in the middle.
 
     Args:
-        image: Shape (N, C, H, W); only its shape, type and device count.
-        extent_x: The left and right edges lie at -extent_x and extent_x.
-        extent_y: The same for the top and bottom edges.
+        image: Shape (N, C, H, W); only its shape, type and device matter.
+        extent_x: The left and right edges are at -extent_x and extent_x.
+        extent_y: The top and bottom edges are at -extent_y and extent_y.
 
     Returns:
         Shape (N, 2, H, W), x (along the columns) before y, expanded over N without a copy.
@@ -23,5 +23,5 @@ def coordinate_grid(image: Tensor, extent_x: float = 1.0, extent_y: float = 1.0)
 
 
 def _centers(count: int, image: Tensor) -> Tensor:
-    """The centers of `count` equal cells of [-1, 1], in float32: half types lack the digits to count pixels."""
+    """The centers of `count` equal cells of [-1, 1], in float32, since half precision cannot count that many pixels."""
     return (2 * torch.arange(count, device=image.device, dtype=torch.float32) + 1) / count - 1

@@ -1,7 +1,7 @@
-"""Ensembles for evaluation: the mean over flips and turns of one model, and the mean of several models.
+"""Ensembles for evaluation: the mean over flips and rotations of one model, and the mean of several models.
 
-Both cost as many passes as they average, and their scores do not compare with those of single passes; the challenge
-entries AWNet and MW-ISPNet (AIM 2020) were ensembles.
+Both cost one pass per averaged image, and their scores are not comparable with those of a single pass. The challenge
+entries AWNet and MW-ISPNet (AIM 2020) were such ensembles.
 
     >>> import torch
     >>> from ispbench.models.build import build_model
@@ -25,19 +25,19 @@ MODES = ("planes", "phase")
 
 
 class SelfEnsemble(ISPModel):
-    """The mean over the eight flips and turns of the RAW, each rendered and turned back.
+    """The mean over the eight flips and rotations of the RAW, each rendered and transformed back.
 
     A mirrored Bayer mosaic has another CFA phase: RGGB becomes GRBG from left to right. A network knows one phase, so
     there are two ways:
 
     ``planes``
-        Each packed plane is turned as if it were an image by itself and keeps its channel, as the challenge entries
-        did. The network still finds red in the red channel, but the planes lie mutually shifted by up to a pixel. This
-        suits networks trained so: AWNet, MW-ISPNet, LiteISPNet and others by their authors' code.
+        Each packed plane is flipped as an image of its own and keeps its channel, as in the challenge entries. The
+        network still finds red in the red channel, but the planes are shifted against each other by up to a pixel. This
+        suits networks that were trained this way: AWNet, MW-ISPNet, LiteISPNet and others with their authors' code.
     ``phase``
-        The mosaic is mirrored about a column or row of pixels, not about its border, and stays a true RGGB mosaic; a
-        transposition exchanges Gr and Gb. This is how ``data.augment`` turns training patches. A mirrored view lacks
-        the last row or column, which is averaged over the remaining views.
+        The mosaic is mirrored about a column or row of pixels, rather than about its border, and stays a true RGGB
+        mosaic; transposing swaps Gr and Gb. ``data.augment`` flips training patches this way. A mirrored view lacks the
+        last row or column, which is averaged over the remaining views.
 
     Args:
         model: The model to average.
@@ -71,8 +71,8 @@ class SelfEnsemble(ISPModel):
         view = _view_planes if self.mode == "planes" else _view_phase
         total, count = torch.zeros((), device=raw.device), torch.zeros((), device=raw.device)
         for rows, columns, transpose in product((False, True), repeat=3):
-            turned, turn_back = view(raw, rows, columns, transpose)
-            image, known = turn_back(self.model.forward_scales(turned)[0])
+            flipped, flip_back = view(raw, rows, columns, transpose)
+            image, known = flip_back(self.model.forward_scales(flipped)[0])
             total, count = total + image * known, count + known
         return (total / count,)
 
@@ -151,24 +151,24 @@ _Back = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def _view_planes(raw: Tensor, rows: bool, columns: bool, transpose: bool) -> tuple[Tensor, _Back]:
-    """Turns packed planes as images, and how to turn an output back."""
+    """Flips packed planes as images; also returns the function that transforms an output back."""
     sides = [dimension for dimension, flip in ((2, rows), (3, columns)) if flip]
 
-    def turn_back(image: Tensor) -> tuple[Tensor, Tensor]:
+    def flip_back(image: Tensor) -> tuple[Tensor, Tensor]:
         return (image.mT if transpose else image).flip(sides), image.new_ones(())
 
-    turned = raw.flip(sides)
-    return (turned.mT if transpose else turned), turn_back
+    flipped = raw.flip(sides)
+    return (flipped.mT if transpose else flipped), flip_back
 
 
 def _view_phase(raw: Tensor, rows: bool, columns: bool, transpose: bool) -> tuple[Tensor, _Back]:
-    """Turns the mosaic so that it is RGGB again; outputs come back with the pixels they know about, of weight 1."""
+    """Flips the mosaic so that it stays RGGB. Outputs come back with weight 1 for the pixels that they know."""
     mosaic = F.pixel_shuffle(raw, 2)
     for dimension, flip in ((2, rows), (3, columns)):
         if flip:
             mosaic = mosaic.index_select(dimension, _mirror(mosaic.shape[dimension], raw.device))
 
-    def turn_back(image: Tensor) -> tuple[Tensor, Tensor]:
+    def flip_back(image: Tensor) -> tuple[Tensor, Tensor]:
         image = image.mT if transpose else image
         known = image.new_ones(1, 1, *image.shape[-2:])
         for dimension, flip in ((2, rows), (3, columns)):
@@ -178,9 +178,9 @@ def _view_phase(raw: Tensor, rows: bool, columns: bool, transpose: bool) -> tupl
                 known.select(dimension, length - 1).zero_()
         return image, known
 
-    return F.pixel_unshuffle(mosaic.mT if transpose else mosaic, 2), turn_back
+    return F.pixel_unshuffle(mosaic.mT if transpose else mosaic, 2), flip_back
 
 
 def _mirror(length: int, device: torch.device) -> Tensor:
-    """Where each sample of an even side comes from, mirrored about its last but one; the last one has no source."""
+    """The source of each index of an even side when mirrored about the last but one; the last index has no source."""
     return torch.arange(length - 2, -2, -1, device=device).abs()

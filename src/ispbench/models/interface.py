@@ -20,21 +20,21 @@ from ispbench.models.shapes import Shapes
 class ISPModel(nn.Module):
     """A camera ISP around a bare network in its authors' convention.
 
-    A subclass builds `net` and says how its inputs come from canonical RAW (`net_inputs`); what is the same for all
-    stands here: padding to the network's multiple, cropping back, the clamp to [0, 1].
+    A subclass builds `net` and derives its inputs from canonical RAW (`net_inputs`). Everything that is common to all
+    models is here: padding to a multiple, cropping back, clamping to [0, 1].
 
     Attributes:
         net: The bare network in its authors' convention. In ``eval()`` it returns the image alone; in ``train()`` it
             may return a tuple, the image first and then its side outputs.
-        multiple: Packed height and width are padded to a multiple of this before they enter `net`.
-        minimum: They are padded to at least this; a multiple of `multiple`.
+        multiple: Pad multiple: packed height and width are padded to a multiple of this.
+        minimum: Minimum size: packed height and width are padded to at least this, a multiple of `multiple`.
         black_level: Of the sensor, in DN, for networks that see RAW with its black level; ZRR's unless `set_levels`
             says otherwise.
         white_level: Of the sensor, in DN, likewise.
         paper: Citation of the method.
-        input_kind: The authors' input convention in a few words.
-        unused_parameters: Prefixes of parameters of `net` that its forward pass never reads, kept because the authors'
-            checkpoints hold them.
+        input_kind: The authors' input convention, in a few words.
+        unused_parameters: Prefixes of parameters of `net` that its forward pass never uses, kept because the authors'
+            checkpoints contain them.
         untold_options: Options of the model that change what it computes but none of its tensors, so that a checkpoint
             does not tell them.
     """
@@ -116,9 +116,9 @@ class ISPModel(nn.Module):
         return image if self.training else image.clamp(0, 1)
 
 
-def _crop(image: Tensor, wanted: Sequence[int], padded: Sequence[int]) -> Tensor:
-    """Cuts what of an output, at whatever scale, belongs to the wanted part of the padded input."""
+def _crop(image: Tensor, unpadded: Sequence[int], padded: Sequence[int]) -> Tensor:
+    """Crops an output of any scale to the part that belongs to the unpadded input."""
     height, width = (
-        -(-side * part // whole) for side, part, whole in zip(image.shape[-2:], wanted, padded, strict=True)
+        -(-side * part // whole) for side, part, whole in zip(image.shape[-2:], unpadded, padded, strict=True)
     )
     return image[..., :height, :width]

@@ -17,7 +17,7 @@ def haar(x: Tensor) -> Tensor:
     """
     n, c, h, w = x.shape
     top_left, top_right, bottom_left, bottom_right = _cells(x)
-    # Summed in the order of the grouped convolution, so that both round alike: deep networks amplify the difference.
+    # Summed in the order of the grouped convolution, so that rounding is the same: deep networks amplify differences.
     top, left = top_left + top_right, top_left - top_right
     bands = torch.stack(
         (
@@ -44,7 +44,7 @@ def inverse_haar(x: Tensor) -> Tensor:
             bottom - horizontal + diagonal,
         ),
         dim=2,
-    )  # in reading order, as PixelShuffle wants them
+    )  # row by row, as PixelShuffle expects them
     return F.pixel_shuffle(cells.reshape(n, c, h, w), 2)
 
 

@@ -1,7 +1,7 @@
 """Residual channel attention, and the Haar transform as a module: the parts of MW-ISPNet and LiteISPNet.
 
 Reference: Y. Zhang et al., "Image Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV 2018,
-arXiv 1807.02758. Modules bear the names of LiteISPNet's checkpoints.
+arXiv 1807.02758. Modules have the names that LiteISPNet's checkpoints use.
 """
 
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same shape; the means run over the whole H x W."""
+        """Maps (N, C, H, W) to the same shape; the means are over all of H x W."""
         return x * self.conv_du(x.mean((2, 3), keepdim=True))
 
 
 class ResidualChannelAttentionBlock(nn.Module):
-    """RCAB: two convolutions, channel attention, and the residual."""
+    """RCAB: two convolutions, channel attention, and a residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ResidualChannelAttentionBlock(nn.Module):
 
 
 class ResidualChannelAttentionGroup(nn.Module):
-    """RCAG: a chain of blocks and a closing convolution, and the residual around them all.
+    """RCAG: a chain of blocks and a final convolution, with a residual around them all.
 
     Args:
         channels: C, at least 16.
@@ -94,10 +94,10 @@ def drop_haar_filters(net: nn.Module, state: Mapping[str, Any]) -> dict[str, Any
 
 
 def check_sizes(width: int, blocks: int) -> None:
-    """Checks the two sizes that the user chooses.
+    """Checks the two sizes that a user chooses.
 
     Raises:
-        UserError: if one of them is no whole number or too small.
+        UserError: if one of them is too small or not a whole number.
     """
     for name, value, least in (("width", width, _REDUCTION), ("blocks", blocks, 1)):
         if not isinstance(value, int) or value < least:

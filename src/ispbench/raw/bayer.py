@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PLANES = ("R", "Gr", "Gb", "B")
-# Rows and columns to drop at the top and left so that a mosaic of the named phase starts with its R.
+# The rows and columns to drop at the top and left so that a mosaic of this phase starts with R.
 PHASE_OFFSETS = {"RGGB": (0, 0), "GRBG": (0, 1), "GBRG": (1, 0), "BGGR": (1, 1)}
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -56,10 +56,10 @@ def to_rggb(mosaic: NDArray[Scalar], phase: str) -> NDArray[Scalar]:
 
     Args:
         mosaic: Shape (H, W).
-        phase: One of RGGB, GRBG, GBRG, BGGR: the colors of the top left 2x2 cell in reading order.
+        phase: One of RGGB, GRBG, GBRG, BGGR: the colors of the top left 2x2 cell, row by row.
 
     Returns:
-        A view without the first row and column that the phase has too much, cut to even sides.
+        A view that starts with R and is cropped to even sides.
 
     Raises:
         ValueError: for an unknown phase.

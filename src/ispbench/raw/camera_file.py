@@ -1,7 +1,7 @@
 """Camera files (DNG, NEF, CR2, CR3, ARW, RAF, CRW, KDC, ...) as RGGB mosaics with their levels and color metadata.
 
-LibRaw decodes them, by way of rawpy. What the network gets is the bare sensor: no white balance, no color matrix.
-Those are kept beside it, for the rendering that serves as target.
+LibRaw decodes them, through rawpy. The network gets the bare sensor, without white balance or color matrix. Both are
+kept separately, for the rendering that serves as target.
 
     camera = read_camera("IMG_0001.CR2")
     raw = camera.canonical()    # packed RAW (4, h, w), what every model takes
@@ -21,7 +21,7 @@ from ispbench.errors import UserError
 from ispbench.raw.bayer import PHASE_OFFSETS, pack, to_rggb, unpack
 from ispbench.raw.levels import add_black_level, normalize_raw
 
-# What cameras write; other files of a folder are none of ours.
+# The files that cameras write; others in the same folder are ignored.
 _SUFFIXES = """
     3fr arw bay cap cr2 cr3 crw dcr dcs dng erf fff iiq k25 kc2 kdc mdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf
     srw x3f
@@ -36,21 +36,21 @@ _XYZ_OF_SRGB = np.array(
 
 @dataclass(frozen=True)
 class CameraFile:
-    """The sensor's part of a camera file.
+    """The sensor data of a camera file.
 
     Attributes:
-        path: Of the file.
+        path: The file.
         mosaic: The visible sensor area as RGGB, shape (H, W), H and W even, in DN as decoded.
         phase: CFA phase of the visible area before the crop to RGGB.
         origin: Row and column of the mosaic's first pixel in the visible area.
-        black_levels: Of R, Gr, Gb, B in DN, shape (4,).
+        black_levels: The black levels of R, Gr, Gb, B in DN, shape (4,).
         white_levels: Of R, Gr, Gb, B in DN, shape (4,); the sensor saturates there or a little above.
         white_balance: Gains of R, G, B, green = 1, shape (3,).
         matrix: White-balanced camera RGB to linear sRGB, shape (3, 3), rows sum to 1; None if the camera is unknown.
-        flip: How the camera was held, in LibRaw's numbers: 0 upright, 3 upside down, 5 and 6 to be turned by a quarter
-            counter-clockwise and clockwise.
-        aspect: Width of a pixel over its height.
-        assumed: What the file does not say, and what is taken instead; one clause each.
+        flip: The rotation that makes the image upright, in LibRaw's codes: 0 none, 3 by 180 degrees, 5 by 90 degrees
+            counterclockwise, 6 by 90 degrees clockwise.
+        aspect: The width of a pixel divided by its height.
+        assumed: What had to be assumed because the file does not say, one clause each.
     """
 
     path: Path
@@ -79,7 +79,7 @@ class CameraFile:
         return unpack(np.clip(dn, 0, 65535).astype(np.uint16))
 
     def upright(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Turns an image of this sensor, shape (H, W, ...), as the camera was held."""
+        """Rotates an image of this sensor, shape (H, W, ...), to be upright."""
         return np.rot90(image, {3: 2, 5: 1, 6: 3}.get(self.flip, 0))
 
 
@@ -119,7 +119,7 @@ def read_camera(path: str | Path) -> CameraFile:
 
 @contextmanager
 def opened(path: Path) -> Iterator[rawpy.RawPy]:
-    """The file as rawpy decodes it.
+    """Opens a file with rawpy.
 
     Raises:
         UserError: if LibRaw cannot read it.
@@ -140,12 +140,12 @@ def opened(path: Path) -> Iterator[rawpy.RawPy]:
 
 
 def libraw_version() -> str:
-    """The version of the LibRaw inside rawpy, such as 0.22.2."""
+    """The version of LibRaw in rawpy, such as 0.22.2."""
     return ".".join(map(str, rawpy.libraw_version))
 
 
 def _bayer_cells(raw: rawpy.RawPy, path: Path) -> list[int]:
-    """The color indices of the top left 2x2 cell in reading order, if the sensor is a Bayer sensor."""
+    """The color indices of the top left 2x2 cell, row by row; an error unless it is a Bayer sensor."""
     pattern = raw.raw_pattern if raw.raw_type == rawpy.RawType.Flat else None
     if raw.raw_type != rawpy.RawType.Flat:
         refusal = "holds every color at each pixel (a Foveon sensor or an already demosaiced DNG)"
@@ -166,7 +166,7 @@ def _letters(cells: list[int]) -> str:
 
 
 def _white_levels(raw: Any) -> list[float]:
-    """Of the four color indices: the camera's own where it states them, else LibRaw's saturation level."""
+    """The white level of each color index: the camera's own if it states them, else LibRaw's saturation level."""
     own = raw.camera_white_level_per_channel
     if own and min(own) > max(raw.black_level_per_channel) and max(own) <= raw.white_level:
         return list(own)
@@ -187,7 +187,7 @@ def _matrix(raw: Any) -> NDArray[np.float64] | None:
 
 
 def _with_assumptions(camera: CameraFile, gains: NDArray[np.float64]) -> CameraFile:
-    """Fills in the white balance as shot, or gray world if the file has none; lists all that is assumed."""
+    """Fills in the white balance as shot, or gray world if the file has none, and lists the assumptions."""
     assumed = []
     # LibRaw gives zeros, -1 or all ones where a file states no white balance.
     if (gains > 0).all() and len(set(gains)) > 1:
@@ -205,7 +205,7 @@ def _with_assumptions(camera: CameraFile, gains: NDArray[np.float64]) -> CameraF
 
 
 def _gray(camera: CameraFile) -> NDArray[np.float64]:
-    """The mean of each plane over the cells that are not saturated, shape (4,)."""
+    """The mean of each plane over the 2x2 cells that are not saturated, shape (4,)."""
     raw = camera.canonical().astype(np.float64)
     usable = (raw < 0.98).all(axis=0)
     means = raw[:, usable].mean(axis=1) if usable.any() else np.ones(4)

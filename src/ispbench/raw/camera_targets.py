@@ -1,7 +1,7 @@
-"""sRGB targets of a camera file, pixel by pixel on its mosaic: LibRaw's rendering or the camera's own JPEG.
+"""sRGB targets for a camera file, aligned with its mosaic pixel by pixel: LibRaw's rendering or the camera's JPEG.
 
 camera = read_camera("IMG_0001.CR2")
-photo = libraw_rendering(camera)    # sRGB, shape of camera.mosaic
+target = libraw_rendering(camera)    # sRGB, shape (H, W, 3)
 """
 
 from dataclasses import replace
@@ -16,32 +16,33 @@ from ispbench.errors import UserError
 from ispbench.raw.camera_file import CameraFile, opened
 
 _SRGB_CURVE = (2.4, 12.92)  # exponent and slope of the linear toe
-_BORDER = 0.05  # share of height and width that a camera may cut off for its JPEG
+_BORDER = 0.05  # the fraction of height and width that a camera may crop for its JPEG
 _PATCH = 512
-_LEAST_CORRELATION = 0.8
-_LEAST_CONTRAST = 1.0  # standard deviation of 8-bit luminance
+_MIN_CORRELATION = 0.8
+_MIN_CONTRAST = 1.0  # standard deviation of 8-bit luminance
 
 
 def libraw_rendering(camera: CameraFile) -> NDArray[np.uint8]:
     """LibRaw's sRGB rendering of the file, aligned with the mosaic, shape (H, W, 3).
 
-    White balance of `camera`, AHD demosaicing, the camera's color matrix if LibRaw knows it, the sRGB curve; clipped
-    highlights, no automatic brightness, no turning. Pixels stay where the sensor has them, also if they are not square.
+    It uses the white balance of `camera`, AHD demosaicing, the camera's color matrix if LibRaw knows it, and the sRGB
+    curve. Highlights are clipped; the image is neither brightened nor rotated. Pixels stay where the sensor has them,
+    even if they are not square.
     """
     return _cut(_render_visible(camera), camera)
 
 
 def camera_jpeg(camera: CameraFile) -> tuple[CameraFile, NDArray[np.uint8]]:
-    """The JPEG that the camera developed itself, and the part of the mosaic that it shows.
+    """The JPEG that the camera made itself, and the part of the mosaic that it shows.
 
-    The JPEG must have the sensor's scale: the size of the visible area, less at most 5 % of its height and width. Its
-    place is found by correlating it with LibRaw's rendering.
+    The JPEG must have the sensor's scale: the size of the visible area, minus at most 5% of its height and width. Its
+    position is found by correlating it with LibRaw's rendering.
 
     Returns:
-        The camera file with its mosaic cut to the JPEG, and the JPEG, shape (H, W, 3), sRGB.
+        The camera file with its mosaic cropped to the JPEG, and the JPEG, shape (H, W, 3), sRGB.
 
     Raises:
-        UserError: if there is no JPEG of that size or its place cannot be found.
+        UserError: if there is no JPEG of that size or its position cannot be found.
     """
     jpeg, rendering = _thumbnail(camera.path), _render_visible(camera)
     (height, width), (full_height, full_width) = jpeg.shape[:2], rendering.shape[:2]
@@ -52,12 +53,12 @@ def camera_jpeg(camera: CameraFile) -> tuple[CameraFile, NDArray[np.uint8]]:
             "the target of each pixel; use data.target=libraw."
         )
     offset, correlation = _locate(jpeg, rendering, spare)
-    if correlation < _LEAST_CORRELATION:
+    if correlation < _MIN_CORRELATION:
         raise UserError(
             f"The JPEG in {camera.path} cannot be aligned with its RAW (correlation {correlation:.2f}); "
             "use data.target=libraw."
         )
-    # The first row and column that both have, at an even distance from the mosaic's own first.
+    # The first row and column that both have, at an even distance from the first one of the mosaic.
     skip = [-(-max(place - start, 0) // 2) * 2 for place, start in zip(offset, camera.origin, strict=True)]
     origin = (camera.origin[0] + skip[0], camera.origin[1] + skip[1])
     rows, columns = (
@@ -80,7 +81,7 @@ def _render_visible(camera: CameraFile) -> NDArray[np.uint8]:
     with opened(camera.path) as raw:
         image = raw.postprocess(
             user_wb=[red, green, blue, green],
-            user_sat=round(float(camera.white_levels.max() - camera.black_levels.min())),  # counted from black
+            user_sat=round(float(camera.white_levels.max() - camera.black_levels.min())),  # relative to black
             adjust_maximum_thr=0.0,
             no_auto_bright=True,
             gamma=_SRGB_CURVE,
@@ -99,7 +100,7 @@ def _render_visible(camera: CameraFile) -> NDArray[np.uint8]:
 
 
 def _unstretched(image: NDArray[np.uint8], shape: tuple[int, int], aspect: float) -> NDArray[np.uint8]:
-    """Undoes the linear interpolation by which LibRaw makes pixels square, shape (H', W', 3) to (H, W, 3)."""
+    """Reverts the linear interpolation with which LibRaw makes pixels square, (H', W', 3) to (H, W, 3)."""
     if image.shape[:2] == shape:
         return image
     rows, columns = np.arange(shape[0], dtype=np.float32), np.arange(shape[1], dtype=np.float32)
@@ -119,7 +120,7 @@ def _cut(image: NDArray[np.uint8], camera: CameraFile) -> NDArray[np.uint8]:
 
 
 def _thumbnail(path: Path) -> NDArray[np.uint8]:
-    """The largest preview in the file, if it is a JPEG, as the sensor lies."""
+    """The largest preview in the file, which must be a JPEG, in the orientation of the sensor."""
     with opened(path) as raw:
         try:
             preview = raw.extract_thumb()
@@ -136,13 +137,13 @@ def _thumbnail(path: Path) -> NDArray[np.uint8]:
 def _locate(
     jpeg: NDArray[np.uint8], rendering: NDArray[np.uint8], spare: tuple[int, int]
 ) -> tuple[tuple[int, int], float]:
-    """Row and column of the JPEG's first pixel in the rendering, by its middle's luminance, and their correlation."""
+    """Row and column of the JPEG's first pixel in the rendering, found by the luminance of its center, and a score."""
     sides = [min(_PATCH, side) for side in jpeg.shape[:2]]
     top, left = ((side - patch) // 2 for side, patch in zip(jpeg.shape[:2], sides, strict=True))
     patch = jpeg[top : top + sides[0], left : left + sides[1]]
     field = rendering[top : top + sides[0] + spare[0], left : left + sides[1] + spare[1]]
     gray_field, gray_patch = (cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY) for part in (field, patch))
-    if gray_patch.std() < _LEAST_CONTRAST:
+    if gray_patch.std() < _MIN_CONTRAST:
         return (0, 0), 0.0
     scores = np.nan_to_num(cv2.matchTemplate(gray_field, gray_patch, cv2.TM_CCOEFF_NORMED), posinf=0, neginf=0)
     row, column = np.unravel_index(int(scores.argmax()), scores.shape)

@@ -1,6 +1,6 @@
-"""Dead-leaves images: procedural pictures with the scale and occlusion statistics of natural ones.
+"""Dead-leaves images: procedural images with the scale and occlusion statistics of natural ones.
 
-Discs with power-law radii fall on top of each other, colored by a palette of real pixels.
+Disks with power-law radii cover each other, in colors from a palette of real pixels.
 
 References: Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 2001; Achddou, Gousseau and Ladjal,
 "Synthetic images as a regularity prior for image restoration neural networks", SSVM 2021.
@@ -19,9 +19,9 @@ def dead_leaves(size: int, palette: NDArray[np.uint8], rng: np.random.Generator)
     """Draws one image.
 
     Args:
-        size: Its height and width.
-        palette: Colors to choose from, shape (N, 3).
-        rng: Draws the leaves.
+        size: Height and width of the image, in pixels.
+        palette: The colors to choose from, shape (N, 3).
+        rng: The generator that draws the leaves.
 
     Returns:
         Shape (size, size, 3), sRGB.
@@ -44,13 +44,13 @@ def dead_leaves(size: int, palette: NDArray[np.uint8], rng: np.random.Generator)
 
 
 def _power_law(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Radii of density r^-exponent between the bounds, by inversion."""
+    """Maps uniform numbers to radii with a density of r^-exponent between the bounds."""
     low, high = (radius ** (1 - _EXPONENT) for radius in _RADII)
     return (low + uniform * (high - low)) ** (1 / (1 - _EXPONENT))
 
 
 def _shade(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A slight blur, a smooth light across the scene and fine grain, so that no region is exactly flat."""
+    """Adds a slight blur, smooth lighting and fine grain, so that no region is exactly flat."""
     size = len(image)
     blurred = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.0))).astype(np.float32)
     light = cv2.resize(rng.uniform(0.6, 1.1, (3, 3)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)

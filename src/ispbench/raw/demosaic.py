@@ -1,4 +1,4 @@
-"""Bilinear demosaicing of canonical packed RAW, in torch, so that it runs inside a model and on its device."""
+"""Bilinear demosaicing of canonical packed RAW, in torch, so that it runs inside a model, on its device."""
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,13 @@ _RED_BLUE = ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25))
 
 
 def bilinear(raw: Tensor) -> Tensor:
-    """Interpolates the missing colors of each pixel from its neighbors, the borders mirrored.
+    """Interpolates the missing colors of each pixel from its neighbors, with mirrored borders.
 
     Args:
         raw: Canonical packed RAW, shape (N, 4, h, w), h and w at least 2.
 
     Returns:
-        Linear camera RGB, shape (N, 3, 2h, 2w), on the scale and with the precision of `raw`, also under autocast.
+        Linear camera RGB, shape (N, 3, 2h, 2w), with the scale and precision of `raw`, even under autocast.
     """
     mosaic = F.pixel_shuffle(raw, 2)
     samples = F.pad(mosaic.repeat(1, 3, 1, 1) * _masks(mosaic), (1, 1, 1, 1), mode="reflect")

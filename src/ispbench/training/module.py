@@ -72,7 +72,8 @@ class ISPModule(pl.LightningModule):
             if name in self.loss.weights:
                 step_loss = discriminator.step(outputs[0].detach(), self.loss.fit(batch["target"], outputs[0]))
                 self.log(f"train/{name}_discriminator", step_loss)
-        values = self.loss(outputs, batch["target"])
+        learned = [value for value in self.model.parameters() if value.requires_grad] if self.loss.balance else []
+        values = self.loss(outputs, batch["target"], learned)
         if not torch.isfinite(values["loss"]):
             raise UserError(
                 f"The training loss became {values['loss'].item()} at step {self.global_step}; lower optimizer.lr or "

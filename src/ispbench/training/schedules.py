@@ -1,6 +1,6 @@
-"""Learning-rate schedules as fractions of the training, so that a shortened recipe keeps its shape.
+"""Learning-rate schedules in fractions of the training, so that a shorter recipe keeps its shape.
 
-They are stepped once a training step.
+They advance once per training step.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ispbench.errors import UserError
 
 
 def advance(scheduler: Any, step: int) -> None:
-    """Brings a schedule of torch or of timm to the step that comes next, numbered from 0."""
+    """Advances a schedule of torch or of timm to the given step, which is the next one, numbered from 0."""
     if isinstance(scheduler, TimmScheduler):
         scheduler.step_update(num_updates=step)
     else:
@@ -23,7 +23,7 @@ def advance(scheduler: Any, step: int) -> None:
 
 
 class _Stairs:
-    """The factor of the learning rate at a step; a class so that checkpoints hold its numbers and no code."""
+    """The learning-rate factor at a step. It is a class so that checkpoints hold its numbers rather than code."""
 
     def __init__(self, total: int, starts: Sequence[float], factors: Sequence[float]) -> None:
         self.starts = [round(start * total) for start in starts]
@@ -37,13 +37,13 @@ def piecewise(optimizer: Optimizer, total: int, starts: Sequence[float], factors
     """A rate that is constant on each piece of the training.
 
     Args:
-        optimizer: Whose rates are scaled.
-        total: Steps of the whole training.
-        starts: Where each piece but the first begins, as rising fractions of the training.
-        factors: The factor on the optimizer's rate in each piece, one more than `starts`.
+        optimizer: The optimizer whose rates are scaled.
+        total: The number of steps of the whole training.
+        starts: Where each piece after the first begins, as increasing fractions of the training.
+        factors: The factor on the optimizer's rate in each piece, one more than there are `starts`.
 
     Raises:
-        UserError: if they do not fit together.
+        UserError: if starts and factors do not fit together.
     """
     if len(factors) != len(starts) + 1 or list(starts) != sorted(starts) or not all(0 < x < 1 for x in starts):
         raise UserError(
@@ -65,16 +65,16 @@ def cosine_restarts(
     """Cosine decay with warm restarts after a linear warm-up (Loshchilov & Hutter, ICLR 2017).
 
     Args:
-        optimizer: Whose rates are set.
-        total: Steps of the whole training.
-        first: The first cycle, as a fraction of the training.
-        growth: Each further cycle is this many times as long; the last one is cut where the training ends.
-        warmup: Before the first cycle, as a fraction of the training.
+        optimizer: The optimizer whose rates are set.
+        total: The number of steps of the whole training.
+        first: Length of the first cycle, as a fraction of the training.
+        growth: How many times as long each further cycle is; the last one is cut off at the end of the training.
+        warmup: Length of the warm-up before the first cycle, as a fraction of the training.
         warmup_lr: The rate at the start of the warm-up.
         lr_min: The rate at the end of a cycle.
 
     Raises:
-        UserError: if the parts do not fit into the training.
+        UserError: for fractions outside [0, 1] or cycles that shrink.
     """
     if not (0 < first <= 1 and 0 <= warmup < 1 and growth >= 1):
         raise UserError("scheduler.first and scheduler.warmup are fractions of the training, scheduler.growth >= 1.")

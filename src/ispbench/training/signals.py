@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, the sign by which Slurm and other schedulers end a job, both as an exception that saves first."""
+"""Ctrl-C and SIGTERM, by which Slurm and other schedulers end a job, as exceptions, so that the state can be saved."""
 
 import signal
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def sigterm_as_exception() -> Iterator[None]:
-    """Within, SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
+    """A context in which SIGTERM raises `Terminated`, as Ctrl-C raises KeyboardInterrupt."""
     try:
         previous = signal.signal(signal.SIGTERM, _raise)
-    except ValueError:  # not the main thread: who started it decides
+    except ValueError:  # only the main thread may install handlers
         yield
         return
     try:
@@ -25,7 +25,7 @@ def sigterm_as_exception() -> Iterator[None]:
 
 
 def interruption(stop: SystemExit) -> BaseException:
-    """What Lightning ended the process for: it turns an interruption into an exit."""
+    """The interruption behind a SystemExit: Lightning turns interruptions into exits."""
     from pytorch_lightning.utilities.exceptions import SIGTERMException
 
     if isinstance(stop, SIGTERMException):
@@ -35,11 +35,11 @@ def interruption(stop: SystemExit) -> BaseException:
         if isinstance(error, KeyboardInterrupt):
             return type(error)()
         error = error.__cause__ or error.__context__
-    return stop  # submitit's, after it put the job into the queue again
+    return stop  # submitit's, after it has requeued the job
 
 
 def name(stop: BaseException) -> str:
-    """How a record tells of it."""
+    """The words for an interruption in a record."""
     if isinstance(stop, SystemExit):
         return "queued again by Slurm"
     return "ended by SIGTERM" if isinstance(stop, Terminated) else "interrupted by the user"

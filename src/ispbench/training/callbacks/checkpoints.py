@@ -8,11 +8,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 
 class Checkpoints(ModelCheckpoint):
-    """Keeps the best checkpoint by validation and the last one, also the state at which a run broke off.
+    """Keeps the checkpoint with the best validation score and the last one, also when a run is interrupted.
 
     Args:
-        dirpath: Folder of the checkpoints.
-        monitor: The logged value that decides which is best.
+        dirpath: The folder to write to.
+        monitor: The logged value that decides which one is best.
         mode: ``max`` or ``min``.
     """
 
@@ -29,22 +29,22 @@ class Checkpoints(ModelCheckpoint):
         )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves the last state at every validation, not only, as Lightning does, at those with a new best score."""
+        """Saves the last state at every validation; Lightning does so only if the score is a new best one."""
         super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == "fit" and self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Saves the state as ``last.ckpt``, to resume from."""
+        """Saves the state as ``last.ckpt``, so that the training can be resumed."""
         if trainer.state.fn == "fit" and trainer.global_step:
             self._save_checkpoint(trainer, str(Path(str(self.dirpath)) / "last.ckpt"))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remembers the best score also where the checkpoint came from another folder."""
+        """Restores the best score, even if the checkpoint comes from another folder."""
         super().load_state_dict({**state_dict, "dirpath": self.dirpath})
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
-        """Keeps the last checkpoint but one, should the last be broken. Lightning writes each whole or not at all."""
+        """Keeps the previous checkpoint, too, in case the last one is damaged later. Lightning writes atomically."""
         last = Path(filepath)
         if last.name == "last.ckpt" and trainer.is_global_zero and last.is_file():
             last.replace(last.with_name("previous.ckpt"))

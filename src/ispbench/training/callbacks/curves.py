@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def keep_log(folder: Path) -> None:
-    """Puts the CSV log of an interrupted training aside, as Lightning's logger would write over it."""
+    """Renames the CSV log of an interrupted training, which Lightning's logger would overwrite."""
     log = folder / "metrics.csv"
     if log.is_file():
         log.rename(folder / f"metrics-{len(list(folder.glob('metrics-*.csv'))) + 1}.csv")

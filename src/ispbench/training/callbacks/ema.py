@@ -11,10 +11,10 @@ from torch import Tensor
 class EMA(WeightAveraging):
     """Exponential moving average of the weights, used in validation, test and the saved model.
 
-    The average warms up: its decay at step t is ``min(decay, (1 + t) / (10 + t))``, so that short trainings profit too.
+    The average warms up: its decay at step t is ``min(decay, (1 + t) / (10 + t))``, which helps short trainings.
 
     Args:
-        decay: Of the average once warm.
+        decay: The decay after the warm-up.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -30,16 +30,16 @@ class EMA(WeightAveraging):
             torch._foreach_copy_(averaged, current)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validates the average."""
+        """Switches to the averaged weights."""
         super().on_validation_epoch_start(trainer, pl_module)
         self._validating = True
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Returns to the trained weights."""
+        """Switches back to the trained weights."""
         super().on_validation_epoch_end(trainer, pl_module)
         self._validating = False
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Undoes the exchange if validation was broken off, before a checkpoint is saved."""
+        """Switches back if validation was interrupted, before a checkpoint is saved."""
         if self._validating:
             self.on_validation_epoch_end(trainer, pl_module)

@@ -18,8 +18,8 @@ class ImageRows:
     """The first images of a split, one row each.
 
     Args:
-        images: How many rows.
-        size: Larger images are cut to this side.
+        images: The number of rows.
+        size: Larger images are cropped to this side, in pixels.
     """
 
     def __init__(self, images: int = 6, size: int = 256) -> None:
@@ -55,8 +55,8 @@ class ImageGrid(pl.Callback):
 
     Args:
         folder: Where ``val.png`` is written.
-        images: How many rows.
-        size: Larger images are cut to this side.
+        images: The number of rows.
+        size: Larger images are cropped to this side, in pixels.
     """
 
     decides_numbers = False
@@ -68,7 +68,7 @@ class ImageGrid(pl.Callback):
         self._rows = ImageRows(images, size)
 
     def on_validation_epoch_start(self, *_: Any) -> None:
-        """Begins a new grid."""
+        """Starts a new grid."""
         self._rows = ImageRows(self.images, self.size)
 
     def on_validation_batch_end(
@@ -79,7 +79,7 @@ class ImageGrid(pl.Callback):
 
     @rank_zero_only
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the grid, and hands it to the loggers that take images."""
+        """Writes the grid, and logs it with every logger that takes images."""
         grid = self._rows.grid()
         if trainer.sanity_checking or grid is None:
             return

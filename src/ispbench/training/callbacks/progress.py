@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with the step and the best validation score beside the running loss."""
+    """Lightning's rich progress bar with the step and the best validation score next to the loss."""
 
     decides_numbers = False
 
@@ -15,7 +15,7 @@ class ProgressBar(RichProgressBar):
         return f"Epoch {current_epoch}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What stands at the right of the bar."""
+        """The values at the right end of the bar."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         metrics["step"] = f"{trainer.global_step}/{trainer.max_steps}"

@@ -1,4 +1,4 @@
-"""Level-by-level training of networks that render at several scales, as PyNET (arXiv 2002.05509) prescribes it."""
+"""Level-by-level training of networks that render at several scales, as in PyNET (arXiv 2002.05509)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -11,17 +11,17 @@ from ispbench.errors import UserError
 
 
 class ProgressiveLevels(pl.Callback):
-    """Trains the levels of a network one after the other, each starting from the weights of the one before.
+    """Trains the levels of a network one after another, each from the weights of the level before.
 
     The network has the same parameters at every level and an attribute ``level``. A level starts with a fresh optimizer
     state, its own loss and its own batch size; the best checkpoint is that of the last level.
 
     Args:
-        levels: In the order of training; the last one is the finished network's.
-        steps: Of each level. They are relative: the levels share ``trainer.max_steps`` in this proportion, so that a
-            shorter training keeps the schedule's shape.
-        weights: Weights of the loss terms at each level; all of them appear in ``loss.weights``.
-        batch_sizes: Of each level; null for ``data.batch_size`` throughout.
+        levels: The levels in the order of training; the last one is that of the finished network.
+        steps: The relative length of each level. The levels share ``trainer.max_steps`` in this proportion, so that a
+            shorter training keeps the shape of the schedule.
+        weights: The weights of the loss terms at each level. All of these terms must be in ``loss.weights``.
+        batch_sizes: The batch size of each level; None for ``data.batch_size`` throughout.
 
     Raises:
         UserError: if the lists differ in length.
@@ -48,7 +48,7 @@ class ProgressiveLevels(pl.Callback):
         self._ends: list[int] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Sets up the level that the training begins or goes on with.
+        """Sets up the level with which the training starts or resumes.
 
         Raises:
             UserError: for a network without levels or too short a training.
@@ -63,7 +63,7 @@ class ProgressiveLevels(pl.Callback):
         self._enter(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Goes on to the next level when its step has come."""
+        """Moves on to the next level when its first step is due."""
         if trainer.global_step < self._ends[self.stage] or self.stage == len(self.levels) - 1:
             return
         self.stage += 1
@@ -77,7 +77,7 @@ class ProgressiveLevels(pl.Callback):
             pl_module.skip_epoch = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps the data loader until the next level."""
+        """Stops Lightning from reloading the data loader again before the next level."""
         trainer.reload_dataloaders_every_n_epochs = 0  # type: ignore[attr-defined]
 
     def _enter(self, trainer: Any, pl_module: Any) -> None:
@@ -87,16 +87,16 @@ class ProgressiveLevels(pl.Callback):
             trainer.datamodule.batch_size = self.batch_sizes[self.stage]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs."""
+        """The state that a resumed training needs."""
         return {"stage": self.stage}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the level of a checkpoint."""
+        """Restores the level of a checkpoint."""
         self.stage = state_dict["stage"]
 
 
 def stage_ends(steps: Sequence[float], total: int) -> list[int]:
-    """The step at which each stage ends: shares of `total` in proportion to `steps`, each at least one step."""
+    """The step at which each stage ends: `total` divided in proportion to `steps`, with at least one step each."""
     whole = sum(steps)
     ends = [round(total * reached / whole) for reached in accumulate(steps)]
     for stage in range(len(ends)):
@@ -106,7 +106,7 @@ def stage_ends(steps: Sequence[float], total: int) -> list[int]:
 
 
 def _forget_best(callback: Any) -> None:
-    """Makes a checkpoint callback take its next score as the first one; scores of two levels do not compare."""
+    """Resets the best score of a checkpoint callback: scores of different levels are not comparable."""
     if isinstance(callback, ModelCheckpoint):
         callback.best_k_models = {}
         callback.kth_best_model_path = ""
