@@ -24,7 +24,8 @@ from ispbench.protocols.aligned import AlignedToRaw
 from ispbench.protocols.alignment_figure import draw
 from ispbench.protocols.flow import DIS
 from ispbench.protocols.mapping import FittedGCM
-from ispbench.raw.simulate import expose, sample_capture, unprocess
+from ispbench.raw.captures import CaptureRange
+from ispbench.raw.simulate import expose, unprocess
 
 SIZE, WHITE = 384, 1023
 AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -36,7 +37,7 @@ class Displaced(PairSource):
     def __init__(self) -> None:
         photo = skimage.data.coffee()[:SIZE, 100 : 100 + SIZE]
         rng = np.random.default_rng(1)
-        capture = sample_capture(rng)
+        capture = CaptureRange().draw(rng)
         self.photo = photo
         self.mosaic = expose(unprocess(photo, capture), capture, rng, 0, WHITE)
         self.names = [f"{amplitude:g}px" for amplitude in AMPLITUDES]

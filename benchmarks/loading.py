@@ -35,7 +35,8 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.datasets.mini import read_photo
 from ispbench.data.pairs import Pair, PairDataset, PairSource
-from ispbench.raw.simulate import expose, sample_capture, unprocess
+from ispbench.raw.captures import CaptureRange
+from ispbench.raw.simulate import expose, unprocess
 
 BATCH = 16
 DISTINCT = 32  # scenes; more pairs are copies of them
@@ -59,7 +60,7 @@ def write_tree(root: Path, count: int, size: int) -> None:
             photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
             top, left = (int(rng.integers(side - size)) for side in photo.shape[:2])
             patch = np.ascontiguousarray(photo[top : top + size, left : left + size])
-            capture = sample_capture(rng)
+            capture = CaptureRange().draw(rng)
             mosaic = expose(unprocess(patch, capture), capture, rng, 63, 1020)
             cv2.imwrite(str(raw / f"{number}.png"), mosaic)
             cv2.imwrite(str(target / f"{number}.jpg"), patch[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])

@@ -9,11 +9,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 
-# A run of seconds: a handful of small tiles, a narrow network, two steps.
+# A run of seconds: small photographs, a narrow network, two steps.
 TINY_DATA = [
     "data=mini",
     "data.num_train=8",
-    "data.tile=64",
+    "data.leaves=2",
+    "data.megapixels=0.004",
     "data.crop=32",
     "data.batch_size=2",
     "trainer.val_check_interval=2",

@@ -41,7 +41,7 @@ def test_look_at_raw(tmp_path, rng, monkeypatch):
     assert _decibels(printed, "PSNR between the two: ")[0] > 30
     right = _decibels(printed, "right ")[0]
     assert right == pytest.approx(final, abs=0.1)
-    for mistake in ("wrong_CFA_phase", "black_level_kept", "12_bit_instead_of_10"):
+    for mistake in ("wrong_CFA_phase", "black_level_kept", "two_bits_too_many"):
         assert _decibels(printed, mistake)[0] < right - 0.5
 
 

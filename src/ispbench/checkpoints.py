@@ -95,7 +95,7 @@ def weights_file(path: str | Path, select: str | None = None) -> Path:
         from omegaconf import OmegaConf
 
         select = OmegaConf.select(OmegaConf.load(config), "eval.checkpoint")
-    chosen = path / "checkpoints" / f"{select or 'best'}.ckpt"
+    chosen = path / "checkpoints" / f"{select or 'last'}.ckpt"
     if not chosen.is_file():
         raise UserError(f"{path} holds no {chosen.relative_to(path)}; give a run folder or a checkpoint file.")
     return chosen
@@ -109,6 +109,21 @@ def describe(path: str | Path) -> dict[str, Any]:
     """
     about = _read(Path(path)).get(ABOUT)
     return dict(about) if isinstance(about, Mapping) else {}
+
+
+def progress_of(path: Path) -> dict[str, float]:
+    """How far the training was at a checkpoint of ours: ``step``, and ``val_psnr`` if that validated.
+
+    Raises:
+        UserError: if the file cannot be read safely.
+    """
+    content = _read(path)
+    found: dict[str, float] = {"step": int(content.get("global_step", 0))}
+    for state in content.get("callbacks", {}).values():
+        score = state.get("current_score") if isinstance(state, Mapping) else None
+        if score is not None:
+            found["val_psnr"] = float(score)
+    return found
 
 
 def identify(path: str | Path, name: str | None = None) -> Recognition:

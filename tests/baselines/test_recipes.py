@@ -19,10 +19,10 @@ from ispbench.results import store
 from tests.conftest import TINY_METAISP, TINY_RUN
 
 LITE = ["model.width=16", "model.blocks=1"]
-AWNET = ["model.width=8", "model.depths=[1,1,1,1,1]", "data.tile=128", "data.crop=128"]
+AWNET = ["model.width=8", "model.depths=[1,1,1,1,1]", "data.megapixels=0.03", "data.crop=128"]
 VGG16 = "loss.terms.vgg.network=vgg16"  # its weights need no download
 VGG16_LIGHTNESS = "loss.terms.lightness.network=vgg16"
-MS_SSIM = ["data.tile=176", "data.crop=176"]
+MS_SSIM = ["data.megapixels=0.06", "data.crop=176"]
 # A step for each level; no checkpoints, of half a gigabyte each.
 PYNET = [
     "trainer.max_steps=6",
@@ -48,11 +48,11 @@ SHRUNK = {
     "mwispnet_zrr": [*LITE, "loss.weights.vgg=0"],
     "nafnet_w32_zrr": ["model.width=4", "model.encoder_blocks=[1,1,1,1]"],
     "punet_zrr": ["model.width=4", VGG16],
-    "pynet_short": [*PYNET, "data.tile=64", "data.crop=64"],
+    "pynet_short": [*PYNET, "data.megapixels=0.01", "data.crop=64"],
     "pynet_zrr": None,  # the same code as pynet_short; what differs is checked below
     "rmfa_tiny_zrr": [VGG16_LIGHTNESS],
     "robust_isp_zrr": [VGG16_LIGHTNESS],
-    "unet_zrr": ["data.tile=128", "data.crop=128"],
+    "unet_zrr": ["data.megapixels=0.03", "data.crop=128"],
 }
 RECIPES = [name for name in choices("experiment") if name != "demo" and SHRUNK.get(name, ()) is not None]
 FAST = ["callbacks.images=null", "metrics.scores=[psnr,ssim]", "trainer.limit_val_batches=1", "eval.limit=2"]

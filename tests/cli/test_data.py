@@ -12,6 +12,7 @@ from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
 from tests.results.runs import only_run
 
+SMALL = ["data=mini", "data.num_train=6", "data.leaves=2", "data.megapixels=0.004", "data.crop=32"]
 TINY_STEPS = ["trainer=cpu", "trainer.max_steps=2", "metrics=quality", "logger=csv", "callbacks.images=null"]
 TINY_BATCHES = [f"data.size=[{SIZE},{SIZE}]", "data.crop=32", "data.batch_size=2", "num_workers=0"]
 TINY_BATCHES += ["trainer.val_check_interval=2", "data.allow_partial=true"]
@@ -145,7 +146,7 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
         (["check", "--fast", "data=mini"], "Unknown argument '--fast'"),
         (["stats", "data=folder"], "data.black_level, data.white_level have no default"),
         (["check", "data=folder", "data.black_level=0", "data.white_level=1023"], "data.root has no default"),
-        (["show", "data=mini", "--names", "nobody", "data.num_train=8", "data.tile=64"], "no pair nobody"),
+        (["show", *SMALL, "--names", "nobody"], "no pair nobody"),
         (["show", "data=mini", "--full-resolution"], "no full-resolution files"),
         (["show", "data=mini", "output=pairs"], "output=pairs is to end in .png or .jpg"),
         (["stats", "data=mini", "limit=0"], "limit is a whole number of at least 1, not '0'"),
@@ -159,47 +160,42 @@ def test_a_users_mistake_is_one_sentence(arguments, message):
 
 
 def test_stats_of_the_embedded_data(tmp_path, capsys):
-    tiles = ["data.num_train=6", "data.tile=64"]
-    dispatch(["data", "stats", "data=mini", *tiles, f"output={tmp_path / 'new' / 'stats.json'}"])
+    dispatch(["data", "stats", *SMALL, f"output={tmp_path / 'new' / 'stats.json'}"])
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     measured = json.loads((tmp_path / "new" / "stats.json").read_text())
-    (data,) = compose_and_build(["data=mini", *tiles], "data")
-    source = data.source("train")
+    (data,) = compose_and_build(SMALL, "data")
+    source = data.source("test")
     mosaics, targets = zip(*(source.read(index) for index in range(len(source))), strict=True)
     assert measured["train"]["pairs"] == measured["train"]["read"] == 6
-    assert measured["train"]["sizes"] == {"64x64": 6}
-    assert measured["train"]["raw_max"] == np.max(mosaics)
-    assert measured["train"]["target_G"] == pytest.approx(np.mean(targets, (0, 1, 2))[1], abs=0.06)
+    assert measured["test"]["pairs"] == 9
+    assert measured["test"]["sizes"] == {"76x52": 9}
+    assert measured["test"]["raw_max"] == max(mosaic.max() for mosaic in mosaics)
+    green = np.mean([target[..., 1].mean() for target in targets])
+    assert measured["test"]["target_G"] == pytest.approx(green, abs=0.06)
     assert measured["test"]["luminance_correlation"] > 0.5
-    assert ["pairs", "6", *(str(measured[split]["pairs"]) for split in ("val", "test"))] in printed
+    assert ["pairs", *(str(measured[split]["pairs"]) for split in ("train", "val", "test"))] in printed
 
 
 def test_pairs_of_the_embedded_data_are_shown(tmp_path):
-    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
-    (data,) = compose_and_build(tiles, "data")
-    source = data.source("train")
-    dispatch(["data", "show", *tiles, f"--names=train:{source.names[4]}", f"output={tmp_path / 'pair.png'}"])
+    (data,) = compose_and_build(SMALL, "data")
+    source = data.source("test")
+    dispatch(["data", "show", *SMALL, f"--names=test:{source.names[4]}", f"output={tmp_path / 'pair.png'}"])
     grid = cv2.cvtColor(cv2.imread(str(tmp_path / "pair.png")), cv2.COLOR_BGR2RGB)
     mosaic, target = source.read(4)
+    height, width = mosaic.shape
     rendering = gray_world(mosaic, data.black_level, data.white_level)
-    np.testing.assert_array_equal(grid[:64, 64:128], target)
-    np.testing.assert_array_equal(grid[:64, :64], np.rint(rendering * 255))
-    assert (grid[64:] == 255).all()
-    dispatch(["data", "show", *tiles, "count=3", "size=32", f"output={tmp_path / 'pairs.png'}"])
-    assert cv2.imread(str(tmp_path / "pairs.png")).shape == (2 * 36, 2 * 68, 3)
+    np.testing.assert_array_equal(grid[:height, width : 2 * width], target)
+    np.testing.assert_array_equal(grid[:height, :width], np.rint(rendering * 255))
+    assert (grid[height:] == 255).all()
+    dispatch(["data", "show", *SMALL, "count=3", "size=32", f"output={tmp_path / 'pairs.png'}"])
+    assert cv2.imread(str(tmp_path / "pairs.png")).shape == (2 * (22 + 4), 2 * (64 + 4), 3)
 
 
-def test_the_embedded_data_is_sound_and_packed(capsys):
-    tiles = ["data=mini", "data.num_train=6", "data.tile=64"]
-    dispatch(["data", "check", *tiles, "limit=4"])
+def test_the_embedded_data_is_sound_and_never_packed(capsys):
+    dispatch(["data", "check", *SMALL, "data.megapixels=0.05", "limit=4"])
     assert "pairs found: 6 train" in capsys.readouterr().out
-    dispatch(["data", "pack", *tiles, "--split", "train"])
-    assert "train: packed 6 pairs" in capsys.readouterr().out
-    dispatch(["data", "pack", *tiles, "--split", "train"])
-    assert "6 pairs are packed already" in capsys.readouterr().out
-    dispatch(["data", "pack", *tiles, "--split", "train", "--remove"])
-    (data,) = compose_and_build(tiles, "data")
-    assert not data.pack_path("train").exists()
+    with pytest.raises(UserError, match="read without a packed copy"):
+        dispatch(["data", "pack", *SMALL, "--split", "train"])
 
 
 def test_full_resolution_files_are_shown(tmp_path):

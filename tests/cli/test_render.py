@@ -115,24 +115,6 @@ def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):
     assert read(tmp_path / "out" / "1-metaisp.png").shape == (96, 128, 3)
 
 
-def test_the_network_learns_the_levels_of_the_sensor(tmp_path, rng, monkeypatch):
-    """LAN sees RAW with its black level: another level is another image."""
-    torch.manual_seed(0)
-    model = build_model("lan").eval()
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"state_dict": state}, tmp_path / "lan.ckpt")
-    mosaic = rng.integers(500, 4000, (64, 64)).astype(np.uint16)
-    cv2.imwrite(str(tmp_path / "photo.png"), mosaic)
-    monkeypatch.chdir(tmp_path)
-    levels = ["data.black_level=500", "data.white_level=4095"]
-    dispatch(["render", "photo.png", "model=lan", "weights=lan.ckpt", *levels, "device=cpu", "out=."])
-    raw = torch.from_numpy((pack(mosaic).astype(np.float32) - 500) / 3595)[None]
-    model.set_levels(500, 4095)
-    with torch.inference_mode():
-        expected = (model(raw)[0] * 255).round().permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(read(tmp_path / "photo-lan.png"), expected, atol=1)
-
-
 def test_whatever_is_wrong_with_one_photo_the_others_are_rendered(photo, tmp_path, monkeypatch, capsys):
     (tmp_path / "a.npy").write_bytes(b"PK\x03\x04 a zip file under a wrong name")
     (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00")

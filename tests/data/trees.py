@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from ispbench.data.datasets.mini import read_photo
-from ispbench.raw.simulate import Capture, expose, unprocess
+from ispbench.raw.captures import Capture
+from ispbench.raw.simulate import expose, unprocess
 
 SIZE = 64
 

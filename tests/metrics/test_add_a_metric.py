@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from ispbench.metrics.table import choose
-from tests.conftest import REPOSITORY, TINY_METAISP, TINY_RUN, ispbench
-from tests.docs import save_files
+from tests.conftest import TINY_METAISP, TINY_RUN, ispbench
+from tests.docs import DOCS, save_files
 
-PAGE = "add_a_metric.md"
-COMMANDS = re.findall(r"^python -m ispbench (.*)$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE)
+PAGE = DOCS / "add_a_metric.md"
+COMMANDS = re.findall(r"^python -m ispbench (.*)$", PAGE.read_text(), re.MULTILINE)
 
 
 @pytest.fixture

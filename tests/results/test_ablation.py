@@ -5,6 +5,7 @@ from ispbench.config import choices
 from ispbench.results import store
 from ispbench.results.ablation import draw, swept_values
 from ispbench.results.comparison import compare
+from ispbench.results.records import RULES
 from tests.results.runs import save_run
 
 SWEPT = {"model.num_bases": ["1", "2", "16"]}
@@ -64,7 +65,7 @@ def test_one_row_a_value_with_mean_and_deviation_over_seeds(tmp_path):
     assert (table["psnr_min"].iloc[2], table["psnr_max"].iloc[2]) == (22.0, 22.4)
     assert table["lpips_mean"].isna().all()
     assert list(table["params"]) == [1001, 1002, 1016]
-    assert found.title == "mini-v1/original-gt, rules 0.1"
+    assert found.title == f"mini-v1/original-gt, rules {RULES}"
 
 
 def test_words_stand_in_the_order_of_the_sweep(tmp_path):
@@ -103,8 +104,8 @@ def test_only_finished_and_tested_runs_count(tmp_path):
     [
         ({"model.placement": "none"}, "model.placement=none"),
         ({"trainer.max_steps": 800, "trainer.val_every": 800}, "trainer.max_steps=800"),
-        ({"protocol": "mini-v1/aligned"}, "mini-v1/aligned, rules 0.1"),
-        ({"rules": "0.2"}, "mini-v1/original-gt, rules 0.2"),
+        ({"protocol": "mini-v1/aligned"}, f"mini-v1/aligned, rules {RULES}"),
+        ({"rules": "9.9"}, "mini-v1/original-gt, rules 9.9"),
         ({"data": {"fingerprint": "bbbb"}}, "data fingerprint=bbbb"),
     ],
 )

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra.utils import instantiate
 from torch import nn
 
 from ispbench.checkpoints import newest_checkpoint
-from ispbench.data.datasets.mini import MiniData
+from ispbench.config import compose
 from ispbench.errors import UserError
 from ispbench.training.callbacks.checkpoints import Checkpoints
 from ispbench.training.callbacks.curves import draw_curves, keep_log
@@ -22,7 +23,7 @@ from ispbench.training.signals import Terminated, interruption, sigterm_as_excep
 from tests.toys import ToyPyramid, toy_loss, toy_trainer
 
 STEPS = 11
-LEVELS = {"black_level": 64, "white_level": 1023}
+SMALL = ["data=mini", "data.num_train=7", "data.leaves=1", "data.megapixels=0.003", "data.crop=16"]
 
 
 class BreakAt(pl.Callback):
@@ -37,9 +38,7 @@ class BreakAt(pl.Callback):
 
 
 def data(batch_size=2):
-    options = {"crop": 16, "augment": True, "batch_size": batch_size, "eval_batch_size": 8}
-    options |= {"pack": "never", "num_train": 7, "tile": 32}
-    return MiniData(data_seed=0, cache=os.environ["ISPBENCH_CACHE"], **LEVELS, **options)
+    return instantiate(compose([*SMALL, f"data.batch_size={batch_size}"]).data)
 
 
 def module():

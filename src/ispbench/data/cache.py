@@ -17,11 +17,10 @@ def cache_folder(configured: str | None = None) -> Path:
     Raises:
         UserError: if it is to be in a home folder, and the user has none.
     """
-    folder = Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench"))
     try:
-        return folder.expanduser()
+        return Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench")).expanduser()
     except RuntimeError as error:
-        raise UserError(f"There is no home folder for the cache {folder}; set ISPBENCH_CACHE to a folder.") from error
+        raise UserError("There is no home folder to keep the cache in; set ISPBENCH_CACHE to a folder.") from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

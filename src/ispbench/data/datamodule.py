@@ -50,6 +50,8 @@ class PairedDataModule(pl.LightningDataModule):
         simulated: Whether the RAW is computed from photos; results then say so.
         target_set: Which targets the scores are against, the second part of a protocol: ``original-gt`` for the files
             as their authors give them, ``own-split`` if the split is ours.
+        targets: What a training learns: ``original-gt``, or the name of aligned targets, such as
+            ``aligned-gt-raw-dis``. Validation and test are not affected; their protocol says what they compare with.
         on_error: What to do about an unreadable file in training: ``raise`` ends the run and names it, ``skip`` takes
             the next pair and counts it in `skipped`. Validation and test always raise.
         pack: Whether to use a packed copy of the decoded pairs: ``auto`` if there is one (``ispbench data pack``),
@@ -63,6 +65,8 @@ class PairedDataModule(pl.LightningDataModule):
         cfa: CFA phase of the mosaics as stored, for checks.
         allow_partial: Whether an incomplete copy of the dataset is accepted, for checks.
         seed: The run's seed; it decides the order, the patches and their flips. Whoever runs the datamodule sets it.
+        training_source: The pairs of training with the `targets` that it asks for; None for those of the dataset.
+            Whoever runs the datamodule sets it.
         num_workers: Loader processes per device; None for as many as `loading_processes` finds fit. Whoever runs the
             datamodule sets it.
         in_memory: Whether reading a pair costs nothing, so that loader processes do not pay.
@@ -102,6 +106,7 @@ class PairedDataModule(pl.LightningDataModule):
         eval_batch_size: int,
         simulated: bool = False,
         target_set: str = "original-gt",
+        targets: str = "original-gt",
         on_error: str = "raise",
         pack: str = "auto",
         cache: str | None = None,
@@ -128,9 +133,11 @@ class PairedDataModule(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.simulated = simulated
         self.target_set = target_set
+        self.targets = targets
         self.on_error = on_error
         self.pack = pack
         self.cache = cache
+        self.training_source: PairSource | None = None
         self.seed = 0
         self.num_workers: int | None = 0
         self.skipped: Counter[str] = Counter()
@@ -203,7 +210,7 @@ class PairedDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled, augmented patches; a resumed training continues where it was interrupted."""
-        source, trainer = self.source("train"), self.trainer
+        source, trainer = self.training_source or self.source("train"), self.trainer
         share, done = self.batch_size, 0
         rank, world_size, epoch = 0, 1, 0
         if trainer is not None:
@@ -265,13 +272,16 @@ class PairedDataModule(pl.LightningDataModule):
 
         Args:
             batch: With ``raw``, packed RAW in DN, shape (N, 4, h, w), and ``target``, sRGB from 0 to 255, shape
-                (N, 3, 2h, 2w).
+                (N, 3, 2h, 2w), or with a validity mask, 0 or 255, as fourth plane.
 
         Returns:
-            The same with canonical RAW and the target in [0, 1], both float32.
+            The same with canonical RAW and the target in [0, 1], both float32. A validity mask becomes ``mask``, 0 or
+            1, shape (N, 1, 2h, 2w).
         """
         raw = normalize_raw(batch["raw"].float(), self.black_level, self.white_level)
-        return {**batch, "raw": raw, "target": batch["target"].float() / 255}
+        target = batch["target"].float() / 255
+        mask = {"mask": target[:, 3:]} if target.shape[1] == 4 else {}
+        return {**batch, "raw": raw, "target": target[:, :3], **mask}
 
     def _loader(self, dataset: PairDataset | Subset, **options: Any) -> DataLoader:
         workers = self.num_workers

@@ -1,9 +1,10 @@
 """RAW and sRGB pairs: where they come from, and how training patches are cropped, flipped and rotated."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,13 @@ class PairSource(ABC):
         names: The names of the pairs, in order.
         fingerprint: A hash that changes with the pairs, their order and their sizes.
         thread_safe: Whether several threads may call `read` at the same time.
+        columns: What is known of each pair beside its name, such as ``camera``; scores are broken down by it.
     """
 
     names: Sequence[str]
     fingerprint: str
     thread_safe: bool = False
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,6 +55,15 @@ class PairSource(ABC):
     def stored_bits(self, index: int) -> int | None:
         """The bits of a RAW value in the pair's own file, 8 or 16; None for pairs that are not such files."""
         return None
+
+
+@runtime_checkable
+class SampleSource(Protocol):
+    """A source that makes every training sample anew."""
+
+    def sample(self, index: int, crop: int | None, rng: np.random.Generator) -> Pair:
+        """A crop of a pair; `rng` decides all that is random about it."""
+        ...
 
 
 class UnreadablePairError(UserError):
@@ -100,10 +112,11 @@ class PairDataset(Dataset):
             UnreadablePairError: naming the file.
         """
         index, draw = key if isinstance(key, tuple) else (key, 0)
+        rng = np.random.default_rng((self.seed, draw))
         skipped: list[str] = []
         while True:
             try:
-                mosaic, target = self.source.read(index)
+                mosaic, target = self._read(index, rng)
                 break
             except UserError as error:
                 skipped.append(str(error))
@@ -114,9 +127,6 @@ class PairDataset(Dataset):
                         f"{len(skipped)} pairs in a row cannot be read; run ispbench data check. The last: {error}"
                     ) from error
                 index = (index + 1) % len(self)
-        rng = np.random.default_rng((self.seed, draw))
-        if self.crop is not None:
-            mosaic, target = random_crop(mosaic, target, self.crop, rng)
         if self.augment:
             mosaic, target = random_flip(mosaic, target, rng)
         sample = {
@@ -126,6 +136,13 @@ class PairDataset(Dataset):
             "name": self.source.names[index],
         }
         return sample | {"skipped": "\n".join(skipped)} if self.skip else sample
+
+    def _read(self, index: int, rng: np.random.Generator) -> Pair:
+        """A pair, cropped; a source that draws its samples crops first, so that it need not make a whole image."""
+        if isinstance(self.source, SampleSource) and self.crop is not None:
+            return self.source.sample(index, self.crop, rng)
+        mosaic, target = self.source.read(index)
+        return (mosaic, target) if self.crop is None else random_crop(mosaic, target, self.crop, rng)
 
 
 def random_crop(mosaic: NDArray, target: NDArray, size: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:

@@ -11,7 +11,7 @@ import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from ispbench.checkpoints import load_weights
+from ispbench.checkpoints import load_weights, progress_of
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
@@ -141,7 +141,7 @@ def run(
         )
         if writes and config.metrics.latency:
             record.efficiency = _latency(tested, **config.metrics.latency)
-        record.metrics, record.data = dict(result.summary), record.data | result.data
+        record.metrics, record.by, record.data = dict(result.summary), dict(result.by), record.data | result.data
         record.notes |= result.notes
         record.data["eval_batch_size"] = data.eval_batch_size
         scores, record.status = result.scores.to_csv(index=False), "finished"
@@ -165,6 +165,8 @@ def _prepare(
     if source.weights is not None:
         load_weights(model, source.weights, source.model)
         record.weights = hash_file(source.weights)
+        if source.training_key:
+            record.checkpoint = {"name": source.weights.stem, **progress_of(source.weights)}
     model.set_levels(data.black_level, data.white_level)
     model = model.eval().to(_device(config))
     if config.eval.deploy:

@@ -40,7 +40,8 @@ class Result:
     """What an evaluation found.
 
     Attributes:
-        scores: One row an image: ``image``, its name, and a column for each metric; NaN where it has no score.
+        scores: One row an image: ``image``, its name, what the dataset knows of it besides, such as ``camera``, and a
+            column for each metric; NaN where it has no score.
         summary: The mean of each metric over the images, and ``nonfinite``, how many outputs held NaN or Inf. A metric
             without a mean is left out, and `notes` says why.
         notes: The reason for each missing mean.
@@ -48,6 +49,8 @@ class Result:
         split: train, val or test.
         metrics: The metrics that were asked for.
         data: What the dataset and the protocol say of themselves: fingerprint, number of images.
+        by: The means by what the dataset knows of its images, such as ``by["camera"]["imx378"]["psnr"]``, each with
+            ``n_images``; empty where it knows nothing.
     """
 
     scores: pd.DataFrame
@@ -57,6 +60,7 @@ class Result:
     split: str
     metrics: dict[str, Metric] = field(repr=False)
     data: dict[str, Any] = field(default_factory=dict, repr=False)
+    by: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict, repr=False)
 
 
 def evaluate(
@@ -150,8 +154,11 @@ def score_outputs(
     scores = pd.DataFrame(rows[:, :-1], columns=list(chosen))
     scores.insert(0, "image", [names[int(index)] for index in indices])
     summary = _means(scores, rows, chosen, notes)
+    for place, (column, values) in enumerate(data.source(split).columns.items(), start=1):
+        scores.insert(place, column, [values[int(index)] for index in indices])
+    by = {column: _means_by(scores, column, list(chosen)) for column in data.source(split).columns}
     about = {"fingerprint": data.source(split).fingerprint[:16], "n_images": len(scores), **extra}
-    return Result(scores, summary, notes, protocol.full_name(data), split, chosen, about)
+    return Result(scores, summary, notes, protocol.full_name(data), split, chosen, about, by)
 
 
 def _score(
@@ -187,6 +194,15 @@ def _means(
             reason = f"undefined for {missing} of {len(scores)} images: too small, no valid pixel, or a mask"
             notes.setdefault(name, reason)
     return summary | {"nonfinite": nonfinite}
+
+
+def _means_by(scores: pd.DataFrame, column: str, metrics: list[str]) -> dict[str, dict[str, float]]:
+    """The means over the images of each value of a column; a metric without a mean is left out."""
+    found: dict[str, dict[str, float]] = {}
+    for value, rows in scores.groupby(column, sort=False):
+        means = rows[metrics].astype(float).mean(skipna=False).dropna()
+        found[str(value)] = {"n_images": len(rows), **{str(name): float(mean) for name, mean in means.items()}}
+    return found
 
 
 def _checked(images: Any, batch: Batch) -> Tensor:

@@ -131,5 +131,5 @@ def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> 
     record.key = key_of(record.config)
     result = score_outputs(renderer(paths), data, protocol, split, metrics, limit=config.eval.limit)
     record.metrics, record.data, record.notes = dict(result.summary), dict(result.data), dict(result.notes)
-    record.status = "finished"
+    record.by, record.status = dict(result.by), "finished"
     return record, store.save(Path(config.paths.results), record, result.scores.to_csv(index=False))

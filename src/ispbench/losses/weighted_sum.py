@@ -91,7 +91,11 @@ class WeightedSum(nn.Module):
         return super()._apply(fn, recurse)
 
     def forward(
-        self, outputs: Sequence[Tensor], target: Tensor, parameters: Sequence[Tensor] = ()
+        self,
+        outputs: Sequence[Tensor],
+        target: Tensor,
+        parameters: Sequence[Tensor] = (),
+        mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Every term at every scale.
 
@@ -99,6 +103,8 @@ class WeightedSum(nn.Module):
             outputs: The image, shape (N, 3, H, W), then side outputs.
             target: Shape (N, 3, H, W).
             parameters: Of the network in training, for `balance`; without them the terms are not balanced.
+            mask: The valid pixels, shape (N, 1, H, W), 0 or 1; None for all. Elsewhere every term sees the target in
+                place of the output: no error, no gradient, and no edge that the mask would draw.
 
         Returns:
             ``loss``, the weighted sum, and each unweighted term: ``l1`` of the image, ``l1_1`` of the first side one.
@@ -111,6 +117,8 @@ class WeightedSum(nn.Module):
         total = target.new_zeros(())
         for number, (weights, output) in enumerate(zip(self.scales, outputs, strict=False)):
             fitting = target
+            if mask is not None:
+                output = self.keep_valid(output, target, mask)
             if any(not getattr(self.terms[name], "whole_target", False) for name in weights):
                 fitting = self.fit(target, output)
             for name, weight in weights.items():
@@ -121,6 +129,12 @@ class WeightedSum(nn.Module):
                     value = value / _gradient_norm(value, parameters)
                 total = total + weight * value
         return {"loss": total, **values}
+
+    def keep_valid(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """An output with the target in place of its invalid pixels; a smaller output needs all it covers valid."""
+        if mask.shape[-2:] != output.shape[-2:]:
+            mask = 1 - F.adaptive_max_pool2d(1 - mask, output.shape[-2:])
+        return torch.where(mask > 0.5, output, self.fit(target, output))
 
     def fit(self, target: Tensor, output: Tensor) -> Tensor:
         """The target at the size of an output."""

@@ -13,7 +13,7 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.protocols.aligned_targets import AlignedTargets, aligned_targets
 from ispbench.protocols.base import Protocol, Reference
-from ispbench.protocols.flow import FlowEstimator, warp
+from ispbench.protocols.flow import FlowEstimator, consistent, warp
 from ispbench.protocols.mapping import ColorMapping
 
 
@@ -25,14 +25,26 @@ class AlignedToRaw(Protocol):
     Args:
         flow: The flow estimator.
         mapping: What gives the RAW the target's colors.
+        consistency: How far in pixels the flow back may miss the point it came from; farther off, a pixel is invalid.
+            None: not checked.
         cache: Folder to keep the targets in; null for the user's cache folder.
     """
 
-    def __init__(self, flow: FlowEstimator, mapping: ColorMapping, cache: str | None = None) -> None:
+    def __init__(
+        self,
+        flow: FlowEstimator,
+        mapping: ColorMapping,
+        consistency: float | None = None,
+        cache: str | None = None,
+    ) -> None:
+        if consistency is not None and consistency <= 0:
+            raise UserError(f"protocol.consistency is above 0 pixels, or null, not {consistency}.")
         self.flow = flow
         self.mapping = mapping
+        self.consistency = consistency
         self.cache = cache
-        self.name = "-".join(part for part in ("aligned-gt-raw", flow.name, mapping.name) if part)
+        checked = "" if consistency is None else f"fb{consistency:g}"
+        self.name = "-".join(part for part in ("aligned-gt-raw", flow.name, mapping.name, checked) if part)
         self._targets: AlignedTargets | None = None
 
     def prepare(self, data: PairedDataModule, split: str) -> dict[str, Any]:
@@ -47,7 +59,12 @@ class AlignedToRaw(Protocol):
 
     def align(self, raw: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Warps a target, shape (3, 2h, 2w), to its canonical packed RAW, shape (4, h, w); see `warp`."""
-        return warp(target, self.flow(self.mapping(raw, target), target))
+        image = self.mapping(raw, target)
+        flow = self.flow(image, target)
+        warped, mask = warp(target, flow)
+        if self.consistency is not None:
+            mask = mask * consistent(flow, self.flow(target, image), self.consistency)
+        return warped, mask
 
     def reference(self, images: Tensor, batch: dict[str, Any]) -> Reference:
         """The aligned targets of the batch."""

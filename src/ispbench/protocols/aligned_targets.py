@@ -6,6 +6,7 @@ is there, a later call continues with what is missing.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from ispbench.console import say
 from ispbench.data.cache import cache_folder
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import PairDataset
@@ -24,6 +26,7 @@ from ispbench.errors import UserError
 from ispbench.files import write_atomically, write_image
 
 VERSION = 1  # of the procedure; another version is another set of targets
+_SAMPLED = 16  # targets that are made first, to tell the size of all
 _ADVICE = "set ISPBENCH_CACHE to another folder (what is computed already is kept)"
 
 Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -46,7 +49,12 @@ class AlignedTargets:
     valid_share: float
 
     def read(self, index: int) -> tuple[Tensor, Tensor]:
-        """A target, sRGB in [0, 1], shape (3, H, W), and its mask, shape (1, H, W), 0 or 1.
+        """A target, sRGB in [0, 1], shape (3, H, W), and its mask, shape (1, H, W), 0 or 1; raises as `pixels`."""
+        planes = torch.from_numpy(self.pixels(index)).permute(2, 0, 1).float() / 255
+        return planes[:3], planes[3:]
+
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """A target as stored, shape (H, W, 4): sRGB, and 255 where it is valid.
 
         Raises:
             UserError: if the file is missing or is not the one that was computed.
@@ -58,8 +66,7 @@ class AlignedTargets:
                 f"The aligned target {path} is missing or was changed; delete {self.folder} and run "
                 "`ispbench data align` with the same overrides."
             )
-        planes = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-        return planes[:3], planes[3:]
+        return pixels
 
 
 def aligned_targets(
@@ -94,13 +101,33 @@ def aligned_targets(
 def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> None:
     pairs = PairDataset(data.source(split))
     missing = [number for number in range(len(pairs)) if _load(_file(folder, number)) is None]
-    for number in track(missing, f"Aligning the {split} targets of {data.version}"):
+    first = missing[:: max(1, len(missing) // _SAMPLED)][:_SAMPLED]
+    for number in track([*first, *sorted({*missing} - {*first})], f"Aligning the {split} targets of {data.version}"):
+        if first and number not in first:
+            _check_space(folder, first, len(missing) - len(first))
+            first = []
         pair = pairs[number]
         batch = {key: torch.from_numpy(pair[key])[None] for key in ("raw", "target")}
         batch = data.to_canonical(batch)
         target, mask = align(batch["raw"][0], batch["target"][0])
         planes = torch.cat((target.clamp(0, 1), mask)).mul(255).round().byte()
         write_image(_file(folder, number), planes.permute(1, 2, 0).cpu().numpy(), _ADVICE)
+
+
+def _check_space(folder: Path, samples: list[int], missing: int) -> None:
+    """Says how large the rest of a set will be, by the size of some; refuses what the disk has no room for.
+
+    Raises:
+        UserError: if it lacks room.
+    """
+    needed = missing * float(np.mean([_file(folder, number).stat().st_size for number in samples]))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{missing:,} more aligned targets need about {needed / 1e9:.2f} GB, but {folder} has {free / 1e9:.2f} GB "
+            f"free; free some space or {_ADVICE}."
+        )
+    say(f"{missing:,} more aligned targets, about {needed / 1e9:.2f} GB, in {folder}")
 
 
 def _write_index(folder: Path, names: list[str]) -> None:

@@ -125,6 +125,22 @@ def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     return fetched[:-1], (fetched[-1:] > _INSIDE).float()
 
 
+def consistent(forward: Tensor, backward: Tensor, tolerance: float) -> Tensor:
+    """Where the flow back returns to the point that the flow came from.
+
+    Args:
+        forward: From one image to the other, shape (2, H, W), in pixels.
+        backward: From the other to the first, of the same shape.
+        tolerance: How far in pixels it may miss that point.
+
+    Returns:
+        Shape (1, H, W), 0 or 1.
+    """
+    back, inside = warp(backward, forward)
+    missed = (forward + back).square().sum(0, keepdim=True).sqrt()
+    return inside * (missed <= tolerance).float()
+
+
 def short_hash(path: Path) -> str:
     """The first digits of a file's SHA-256, to name user weights by."""
     with path.open("rb") as file:

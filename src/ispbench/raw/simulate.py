@@ -1,84 +1,36 @@
 """Sensor simulation: the RAW that a camera would have recorded of an sRGB photo.
 
-Inverts a camera pipeline step by step (tone curve, gamma, color matrix, white balance), then adds what a sensor adds
-(Bayer mosaic, shot and read noise, quantization on a black level).
+Inverts a camera pipeline step by step (tone curve, gamma, color matrix, white balance), then adds what lens and sensor
+add (blur, shading, Bayer mosaic, shot and read noise, quantization on a black level).
 
-Reference: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, arXiv:1811.11127. White-balance
-curves and color matrices of real sensors: ``cameras.json``. Noise: measured on a OnePlus 6 (IMX519, green channel).
+Reference: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, arXiv:1811.11127. The sensors are
+real ones, see ``cameras.json``.
 """
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ispbench.raw.levels import add_black_level
+from ispbench.raw.captures import Capture
+from ispbench.raw.levels import add_black_level, normalize_raw
 
-Array = NDArray[np.float64]
+# Simulated mosaics of all sensors share one scale, whatever the bits and the black level of the sensor.
+BLACK_LEVEL = 4096
+WHITE_LEVEL = 65535
+VERSION = 2  # of the simulation; raise it when a pixel changes
 
-# Variance a*x + b of the noise at signal x, in units of full scale, at the two ends of the ISO range.
-_ISO_RANGE = (100.0, 3200.0)
-_SHOT_NOISE = (1.06e-5, 1.79e-4)
-_READ_NOISE = (1.76e-8, 1.70e-6)
 _HIGHLIGHT_START = 0.9  # above this gray value the inverse gains fade out, so that clipped highlights stay white
 
-
-@dataclass(frozen=True)
-class Capture:
-    """What the camera was and did.
-
-    Attributes:
-        camera: A sensor of ``cameras.json``.
-        temperature: Color temperature of the light in kelvin.
-        exposure: Brightness of the RAW relative to a white level exposure.
-        iso: Sets the noise, 100 to 3200.
-    """
-
-    camera: str
-    temperature: float
-    exposure: float
-    iso: float
-
-    @property
-    def gray(self) -> Array:
-        """The camera RGB of a gray surface, green = 1, shape (3,)."""
-        curve = np.asarray(_cameras()[self.camera]["awb_curve"])
-        red, blue = (np.interp(self.temperature, curve[:, 0], curve[:, column]) for column in (1, 2))
-        return np.array([red, 1.0, blue])
-
-    @property
-    def matrix(self) -> Array:
-        """Camera RGB to linear sRGB, shape (3, 3), rows sum to 1, interpolated between the calibrated temperatures."""
-        temperatures = [temperature for temperature, _ in _cameras()[self.camera]["ccms"]]
-        matrices = np.array([matrix for _, matrix in _cameras()[self.camera]["ccms"]]).reshape(-1, 9)
-        blend = [np.interp(self.temperature, temperatures, matrices[:, cell]) for cell in range(9)]
-        return np.reshape(blend, (3, 3))
-
-    @property
-    def noise(self) -> tuple[float, float]:
-        """Shot and read noise: the variance at signal x is ``a*x + b``."""
-        span = np.log(_ISO_RANGE)
-        shot, read = (np.exp(np.interp(np.log(self.iso), span, np.log(ends))) for ends in (_SHOT_NOISE, _READ_NOISE))
-        return float(shot), float(read)
+Array = NDArray[np.float32]
 
 
-@cache
-def _cameras() -> dict:
-    cameras = json.loads(files("ispbench.raw").joinpath("cameras.json").read_text())
-    return {name: value for name, value in cameras.items() if name != "source"}
+def _linear() -> Array:
+    """Linear light of the 256 values of an sRGB photo, without its tone curve 3x^2 - 2x^3."""
+    display = 0.5 - np.sin(np.arcsin(1.0 - np.arange(256) / 127.5) / 3.0)
+    return (np.maximum(display, 1e-8) ** 2.2).astype(np.float32)
 
 
-def sample_capture(rng: np.random.Generator) -> Capture:
-    """Draws a camera, a light between 2900 K and 7500 K (uniform in mireds), an exposure and an ISO (log-uniform)."""
-    return Capture(
-        camera=str(rng.choice(sorted(_cameras()))),
-        temperature=float(1e6 / rng.uniform(1e6 / 7500, 1e6 / 2900)),
-        exposure=float(rng.uniform(0.6, 1.0)),
-        iso=float(np.exp(rng.uniform(*np.log(_ISO_RANGE)))),
-    )
+_LINEAR = _linear()
 
 
 def unprocess(photo: NDArray[np.uint8], capture: Capture) -> Array:
@@ -91,14 +43,12 @@ def unprocess(photo: NDArray[np.uint8], capture: Capture) -> Array:
     Returns:
         Shape (H, W, 3), in [0, 1], 1 where the sensor saturates.
     """
-    toned = photo / 255.0
-    display = 0.5 - np.sin(np.arcsin(1.0 - 2.0 * toned) / 3.0)  # inverts the tone curve 3x^2 - 2x^3
-    linear = np.maximum(display, 1e-8) ** 2.2
-    camera = linear @ np.linalg.inv(capture.matrix).T
-    brightness = camera.mean(axis=2, keepdims=True)
+    camera = _LINEAR[photo] @ np.linalg.inv(capture.matrix).T.astype(np.float32)
+    gains = (capture.gray * capture.exposure).astype(np.float32)
+    brightness = camera @ np.full((3, 1), 1 / 3, np.float32)
     highlight = (np.maximum(brightness - _HIGHLIGHT_START, 0) / (1 - _HIGHLIGHT_START)) ** 2
-    gains = capture.gray * capture.exposure
-    return np.clip(camera * np.maximum(highlight + (1 - highlight) * gains, gains), 0, 1)
+    camera *= np.maximum(highlight + (1 - highlight) * gains, gains)
+    return np.clip(camera, 0, 1, out=camera)
 
 
 def expose(
@@ -120,7 +70,50 @@ def expose(
     mosaic[0::2, 0::2] = camera_rgb[0::2, 0::2, 0]
     mosaic[1::2, 1::2] = camera_rgb[1::2, 1::2, 2]
     shot, read = capture.noise
-    noisy = mosaic + rng.standard_normal(mosaic.shape) * np.sqrt(shot * mosaic + read)
-    return np.clip(np.rint(add_black_level(noisy, black_level, white_level) * white_level), 0, white_level).astype(
-        np.uint16
-    )
+    mosaic += rng.standard_normal(mosaic.shape, dtype=np.float32) * np.sqrt(shot * mosaic + read, dtype=np.float32)
+    dn = np.rint(add_black_level(mosaic, black_level, white_level) * white_level)
+    return np.clip(dn, 0, white_level).astype(np.uint16)
+
+
+def simulate(
+    photo: NDArray[np.uint8],
+    capture: Capture,
+    rng: np.random.Generator,
+    balance: bool = False,
+    window: tuple[int, int, int, int] | None = None,
+) -> NDArray[np.uint16]:
+    """The mosaic that a capture of a photo gives, quantized by the sensor, then brought to the common scale.
+
+    Args:
+        photo: The photo or a crop of it, shape (H, W, 3), H and W even.
+        capture: The camera and its settings.
+        rng: Draws the noise.
+        balance: Whether to multiply red and blue by the gains that make gray gray, clipping at white, as a converter
+            does with the as-shot gains in a file's metadata.
+        window: Of a crop: its top and left, and the height and width of the whole photo; None: the photo is whole.
+
+    Returns:
+        Shape (H, W), RGGB, between 0 and `WHITE_LEVEL` on the black level `BLACK_LEVEL`.
+    """
+    camera_rgb = unprocess(photo, capture)
+    if capture.blur:
+        camera_rgb = np.asarray(cv2.GaussianBlur(camera_rgb, (0, 0), capture.blur), np.float32)
+    if capture.shading:
+        camera_rgb *= _shading(photo.shape[:2], window or (0, 0, *photo.shape[:2]), capture.shading)[..., None]
+    sensor = capture.sensor
+    mosaic = expose(camera_rgb, capture, rng, sensor.black_level, sensor.white_level).astype(np.float32)
+    canonical = normalize_raw(mosaic, sensor.black_level, sensor.white_level)
+    if balance:
+        red, _, blue = 1 / capture.gray
+        canonical[0::2, 0::2] *= red
+        canonical[1::2, 1::2] *= blue
+    common = np.rint(add_black_level(canonical, BLACK_LEVEL, WHITE_LEVEL) * WHITE_LEVEL)
+    return np.clip(common, 0, WHITE_LEVEL).astype(np.uint16)
+
+
+def _shading(shape: tuple[int, ...], window: tuple[int, int, int, int], loss: float) -> Array:
+    """The light that arrives, falling with the square of the distance from the middle, shape (H, W)."""
+    top, left, height, width = window
+    rows = (np.arange(top, top + shape[0], dtype=np.float32) - (height - 1) / 2) / (height / 2)
+    columns = (np.arange(left, left + shape[1], dtype=np.float32) - (width - 1) / 2) / (width / 2)
+    return np.asarray(1 - loss * (rows[:, None] ** 2 + columns**2) / 2, np.float32)

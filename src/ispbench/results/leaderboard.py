@@ -48,7 +48,10 @@ _AFTER = {
     "precision": ("efficiency", "precision"),
     "seed": ("seed",),
     "steps": ("training", "steps"),
-    "val_psnr": ("training", "val_psnr"),
+    "checkpoint": ("checkpoint", "name"),
+    "checkpoint_step": ("checkpoint", "step"),
+    "checkpoint_val_psnr": ("checkpoint", "val_psnr"),
+    "best_val_psnr": ("training", "val_psnr"),
     "wall_time_s": ("training", "wall_time_s"),
     "data_fingerprint": ("data", "fingerprint"),
     "training_key": ("training_key",),
@@ -62,6 +65,7 @@ _AFTER = {
     "id": ("id",),
 }
 _PRINTED = ("psnr", "ssim", "lpips")
+_CORRELATED = 5  # rows that a correlation needs
 _MOST_ROWS = 100  # of a printed table; the CSV has them all
 
 
@@ -161,8 +165,61 @@ def print_tables(board: pd.DataFrame) -> None:
         captions = [f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}."] if len(inputs) else []
         if len(rows) < len(group):
             captions.append(f"{len(group) - len(rows):,} further rows are in the CSV.")
+        if correlation := _correlation(group):
+            captions.append(correlation)
         title = f"{protocol}{'' if split == 'test' else f', {split} split'}{simulated}, rules {rules}"
         table(shown, cells, title=title, caption=" ".join(captions), min_width=124)
+
+
+def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
+    """Prints the means of a metric by what the dataset knows of its images, one table a protocol.
+
+    Args:
+        results: The results folder.
+        by: camera, light, iso, photo, or another column of the scores.
+        metric: Its name.
+
+    Raises:
+        UserError: if no evaluation is broken down so.
+    """
+    finished = [record for record in store.load(results) if record["status"] == "finished" and record["metrics"]]
+    found = [record for record in finished if metric in record["metrics"] and record.get("by", {}).get(by)]
+    if not found:
+        known = sorted({name for record in finished for name in record.get("by", {})})
+        raise UserError(
+            f"No evaluation in {results} has {metric} by {by}; they are broken down by {', '.join(known) or 'nothing'}."
+        )
+    entry = TABLE.get(metric)
+    pattern = f"{{:.{entry.digits if entry else 4}f}}"
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in found:
+        groups.setdefault((record["protocol"], record["split"], record["rules"]), []).append(record)
+    for (protocol, split, rules), rows in sorted(groups.items()):
+        values = list(dict.fromkeys(value for row in rows for value in row["by"][by]))
+        shown = [Column("model"), Column("variant", fold=True), Column("seed", right=True), Column("all", right=True)]
+        shown += [Column(value, right=True) for value in values]
+        rows.sort(key=lambda row: row["metrics"][metric], reverse=entry is None or entry.higher_is_better)
+        cells = [
+            (
+                row["model"],
+                row["variant"],
+                _show(row["seed"], "{:.0f}"),
+                pattern.format(row["metrics"][metric]),
+                *(_show(row["by"][by].get(value, {}).get(metric), pattern) for value in values),
+            )
+            for row in rows
+        ]
+        title = f"{protocol}{'' if split == 'test' else f', {split} split'}, {metric} by {by}, rules {rules}"
+        table(shown, cells, title=title)
+
+
+def _correlation(rows: pd.DataFrame) -> str:
+    """How well validation foretold the test, for tables of some length; empty for short ones."""
+    both = rows[["checkpoint_val_psnr", "psnr"]].astype(float).dropna()
+    if len(both) < _CORRELATED or both.nunique().min() < 2:
+        return ""
+    value = float(both["checkpoint_val_psnr"].corr(both["psnr"]))
+    return f"Validation and test PSNR of these weights correlate at {value:.2f} over {len(both)} rows."
 
 
 def _show(value: Any, pattern: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import ispbench
 
 SCHEMA = 2
-RULES = "0.1"  # version of the measuring rules; rows compare only within one Major.Minor
+RULES = "0.2"  # version of the measuring rules; rows compare only within one Major.Minor
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -138,7 +138,9 @@ class EvaluationRecord(Record):
         training_key: The key of the training whose weights were scored.
         weights: Hash of the weights, or of the images.
         simulated: Whether the RAW was computed from photographs.
+        checkpoint: Which of the training's checkpoints was scored, its step, and its validation PSNR.
         metrics: Means over images.
+        by: The same means by camera, light and so on, where the dataset knows such things of its images.
         complexity: Parameters and MACs.
         efficiency: Latency and memory.
     """
@@ -152,7 +154,9 @@ class EvaluationRecord(Record):
     weights: str | None = None
     simulated: bool = False
     rules: str = RULES
+    checkpoint: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    by: dict[str, Any] = field(default_factory=dict)
     complexity: dict[str, Any] = field(default_factory=dict)
     efficiency: dict[str, Any] = field(default_factory=dict)
 

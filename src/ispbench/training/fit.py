@@ -16,6 +16,8 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.files import hash_file, write_atomically
 from ispbench.models.interface import ISPModel
+from ispbench.protocols.base import ORIGINAL
+from ispbench.protocols.training_targets import align_training
 from ispbench.results import store
 from ispbench.results.claims import claim, folder_of, remember_folder, settled
 from ispbench.results.keys import canonical, key_of
@@ -200,6 +202,11 @@ class _Fit:
 
     def _build(self) -> None:
         config, name = self.config, self.record.model
+        align_training(self.data, build(config.protocol))
+        if self.data.targets != ORIGINAL:
+            if config.get("alignment"):
+                raise UserError(f"alignment aligns the targets itself; leave data.targets={self.data.targets} out.")
+            self.record.notes |= self.data.notes
         pl.seed_everything(config.seed, workers=True, verbose=False)
         model: ISPModel = build(config.model)
         model.set_levels(self.data.black_level, self.data.white_level)
@@ -212,6 +219,7 @@ class _Fit:
             loss=build(config.loss),
             optimizer=build(config.optimizer),
             scheduler=build(config.scheduler),
+            alignment=build(config.alignment) if config.get("alignment") else None,
             compile=config.compile,
             about={
                 "model": name,

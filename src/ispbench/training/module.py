@@ -14,6 +14,7 @@ from ispbench.errors import UserError
 from ispbench.losses.weighted_sum import WeightedSum
 from ispbench.models.interface import ISPModel
 from ispbench.training.discriminator import DiscriminatorTraining
+from ispbench.training.joint_alignment import JointAlignment
 from ispbench.training.schedules import advance
 
 
@@ -28,6 +29,7 @@ class ISPModule(pl.LightningModule):
             constant rate. A scheduler of ``torch`` or of ``timm``.
         compile: Whether to compile the network with ``torch.compile``.
         about: The model's name and options, plain values, to be kept in its checkpoints.
+        alignment: Aligns the targets of every step and learns along; None for the targets as they are.
 
     Attributes:
         skip_epoch: A callback sets it in ``on_train_batch_start`` to end the running epoch before its next batch.
@@ -43,10 +45,12 @@ class ISPModule(pl.LightningModule):
         scheduler: Callable[..., Any] | None = None,
         compile: bool = False,
         about: dict[str, Any] | None = None,
+        alignment: JointAlignment | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
+        self.alignment = alignment
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._random_state: dict[str, Any] | None = None
@@ -65,15 +69,26 @@ class ISPModule(pl.LightningModule):
         return -1 if skip else None
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """The loss of a batch. With an adversarial term, its discriminator first takes a step on the same batch."""
+        """The loss of a batch, on its valid pixels if it has a mask.
+
+        With an adversarial term, its discriminator first takes a step on the same batch.
+        """
         assert self.loss is not None
+        target, mask = batch["target"], batch.get("mask")
+        alignment_loss: Tensor | None = None
+        if self.alignment is not None:
+            target, mask, alignment_loss = self.alignment(batch["raw"], target)
         outputs = self.model.forward_scales(batch["raw"])
         for name, discriminator in self._discriminators.items():
             if name in self.loss.weights:
-                step_loss = discriminator.step(outputs[0].detach(), self.loss.fit(batch["target"], outputs[0]))
+                image = outputs[0].detach()
+                image = image if mask is None else self.loss.keep_valid(image, target, mask)
+                step_loss = discriminator.step(image, self.loss.fit(target, image))
                 self.log(f"train/{name}_discriminator", step_loss)
         learned = [value for value in self.model.parameters() if value.requires_grad] if self.loss.balance else []
-        values = self.loss(outputs, batch["target"], learned)
+        values = self.loss(outputs, target, learned, mask)
+        if alignment_loss is not None:
+            values = {**values, "loss": values["loss"] + alignment_loss, "alignment": alignment_loss.detach()}
         if not torch.isfinite(values["loss"]):
             raise UserError(
                 f"The training loss became {values['loss'].item()} at step {self.global_step}; lower optimizer.lr or "
@@ -94,13 +109,14 @@ class ISPModule(pl.LightningModule):
         return image if image.shape[-2:] == size else F.interpolate(image, size, mode="bilinear", align_corners=False)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer and schedule of the network; those of a discriminator stay with it."""
+        """The optimizer and schedule of the network and a joint alignment; those of a discriminator stay with it."""
         assert self._optimizer is not None
         learners: dict[str, Any] = dict(self.loss.learners) if self.loss is not None else {}
         self._discriminators = {name: DiscriminatorTraining(term) for name, term in learners.items()}
         for name in self._discriminators.keys() & self._discriminator_states.keys():
             self._discriminators[name].load_state_dict(self._discriminator_states[name])
-        optimizer = self._optimizer([value for value in self.model.parameters() if value.requires_grad])
+        along = [] if self.alignment is None else list(self.alignment.parameters())
+        optimizer = self._optimizer([value for value in (*self.model.parameters(), *along) if value.requires_grad])
         if self._scheduler is None:
             return optimizer
         return [optimizer], [{"scheduler": self._scheduler(optimizer), "interval": "step"}]

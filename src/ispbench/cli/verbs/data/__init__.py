@@ -1,4 +1,4 @@
-"""Check, measure, show, pack or align a dataset.
+"""Check, measure, show, pack, align or fetch a dataset.
 
   ispbench data check data=zrr data.root=/data/ZRR
 

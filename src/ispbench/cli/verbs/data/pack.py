@@ -28,6 +28,8 @@ def run(settings: Settings) -> None:
     (data,) = compose_and_build(settings.overrides, "data")
     from ispbench.data.packing import build_pack, is_current
 
+    if data.pack == "never":
+        raise UserError("This dataset is read without a packed copy (data.pack=never), so that one would be of no use.")
     for split in [settings.split] if settings.split else SPLITS:
         path = data.pack_path(split)
         if settings.remove:
