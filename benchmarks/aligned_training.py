@@ -4,8 +4,8 @@
 
 Photographs of the installed packages are captured by a simulated sensor; each target is displaced by a smooth field of
 some pixels, another for every pair. The same small MetaISP is trained on these targets as they are, on targets aligned
-to the RAW ahead (``data.targets=aligned-gt-raw-dis``), and jointly (``alignment=joint``), each with several seeds. It is
-scored against the undisplaced photographs, which no training has seen: the true rendering.
+to the RAW ahead (``data.targets=aligned-gt-raw-dis``), and jointly (``alignment=joint``), each with several seeds. It
+is scored against the undisplaced photographs, which no training has seen: the true rendering.
 """
 
 import argparse
