@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 ROOMS = [
     ("errors", "precision"),
     ("files",),
-    ("console", "schema", "config"),
+    ("console", "config"),
     ("raw",),
     ("data",),
     ("models", "baselines", "checkpoints"),

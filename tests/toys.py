@@ -1,4 +1,4 @@
-"""The smallest models and datasets with which training and metrics can be watched."""
+"""The smallest models and data with which a training can be watched."""
 
 import pytorch_lightning as pl
 import torch
@@ -43,28 +43,6 @@ class ToyPyramid(ISPModel):
         self.net = PyramidNet()
 
 
-class ToyRenderer(pl.LightningModule):
-    """Renders with `ToyISP` without training, and corrupts what it rendered if asked."""
-
-    def __init__(self, corrupt=None):
-        super().__init__()
-        self.model = ToyISP().eval()
-        self.corrupt = corrupt
-
-    @torch.no_grad()
-    def forward(self, raw):
-        """One by one: the model's own bits may depend on its batch."""
-        return torch.cat([self.model(part) for part in raw.split(1)])
-
-    def test_step(self, batch, index):
-        images = self(batch["raw"])
-        if self.corrupt:
-            self.corrupt(images, batch)
-        return images
-
-    validation_step = test_step
-
-
 class ToyPairs(Dataset):
     """Random pairs that depend on their index alone; `size` is that of the target."""
 
@@ -98,11 +76,6 @@ class ToyData(pl.LightningDataModule):
         return DataLoader(self.pairs, self.batch_size)
 
     val_dataloader = test_dataloader
-
-
-def images_of(data):
-    pairs = [data.pairs[index] for index in range(len(data.pairs))]
-    return tuple(torch.stack([pair[key] for pair in pairs]) for key in ("raw", "target"))
 
 
 def toy_loss(**weights):

@@ -22,10 +22,10 @@ _SATURATION = 0.75
 
 
 def pseudo_demosaic(raw: Tensor, black_level: float, white_level: float, quantise: bool) -> Tensor:
-    """The authors' input: each plane resized by two on its own, wherever in the 2x2 cell it was sampled.
+    """The authors' input: each plane upsampled by two on its own, regardless of its position in the 2x2 cell.
 
-    Quantized as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip what
-    lies above 3/4 of the white level.
+    Quantized as the authors' files are: whole DN before and after the resizing, then 8 bits, which clip
+    everything above 3/4 of the white level.
 
     Args:
         raw: Canonical packed RAW, shape (N, 4, h, w).
@@ -82,7 +82,7 @@ class AWNetDemosaicNet(AWNetBody):
         depths: Dense blocks of the five levels, finest first.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     def __init__(self, width: int = 64, depths: Sequence[int] = (3, 3, 3, 4, 4)) -> None:
@@ -101,7 +101,7 @@ class AWNetDemosaic(ISPModel):
             gradient then.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     multiple = 8

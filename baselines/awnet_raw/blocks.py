@@ -60,7 +60,7 @@ class GlobalContext(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         attention = self.conv_mask(x).flatten(2).softmax(dim=2)
         context = torch.bmm(x.flatten(2), attention.transpose(1, 2))
         return x + self.channel_add_conv(context.unsqueeze(3))
@@ -89,7 +89,7 @@ class DenseBlock(nn.Module):
         self.final_att = GlobalContext(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return x + self.final_att(self.conv_1x1(self.residual_dense_layers(x)))
 
 
@@ -104,7 +104,7 @@ class SqueezeExcite(nn.Module):
         self.x_red = conv1(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         hidden = F.relu(self.conv_mid(F.relu(self.conv_in(x.mean((2, 3), keepdim=True)))))
         return self.conv_out(hidden).sigmoid() * self.x_red(x)
 
@@ -140,7 +140,7 @@ class Shortcut(nn.Module):
         self.se = SqueezeExcite(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return self.se(F.relu(self.conv2(F.relu(self.conv1(x)))))
 
 
@@ -156,7 +156,7 @@ class PyramidPooling(nn.Module):
         self.bottleneck = conv1(5 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         size = x.shape[-2:]
         pooled = [F.interpolate(stage(x), size=size, mode="bilinear", align_corners=False) for stage in self.stages]
         return F.relu(self.bottleneck(torch.cat((*pooled, x), dim=1)))

@@ -34,7 +34,7 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*(DenseBlock(channels) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return self.blocks(self.se(x))
 
 
@@ -51,7 +51,7 @@ class AWNetBody(nn.Module):
         num_sides: The coarsest levels that have a side output.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     def __init__(

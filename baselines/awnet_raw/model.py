@@ -73,7 +73,7 @@ class AWNetRawNet(AWNetBody):
         depths: Dense blocks of the five levels, finest first.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     def __init__(self, width: int = 64, depths: Sequence[int] = (3, 3, 3, 4, 4)) -> None:
@@ -89,7 +89,7 @@ class AWNetRaw(ISPModel):
         depths: Dense blocks of the five levels, finest first.
 
     Raises:
-        UserError: for a width or depths that make no network.
+        UserError: for an invalid width or invalid depths.
     """
 
     multiple = 16

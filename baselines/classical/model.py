@@ -1,7 +1,7 @@
-"""A classical ISP without learning: the sanity floor of every table.
+"""A classical ISP without learning: the sanity check of every table.
 
-Gray-world white balance, demosaicing, a fixed color matrix, gamma. A learned ISP below it has a wrong CFA order, black
-level or bit depth.
+Gray-world white balance, demosaicing, a fixed color matrix, gamma. A learned ISP that scores below it has the wrong CFA
+order, black level or bit depth.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class ClassicalNet(nn.Module):
         self.gamma = gamma
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Renders each image by its own white balance."""
+        """Renders each image with its own white balance."""
         rgb = self.demosaic(raw.clamp(0, 1)).clamp(0, 1)  # Malvar and Menon overshoot at edges
         means = rgb.mean((2, 3), keepdim=True)
         # Gray world: the scene averages to gray. Saturated pixels stay white.

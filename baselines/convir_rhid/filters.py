@@ -39,7 +39,7 @@ class DynamicFilter(nn.Module):
         self.lamb_h = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         low = self._filtered(x, self._kernels(x))
         low = low * (self.inside_all + 1) - self.inside_all * x.mean(self.pooled, keepdim=True)
         return low * self.lamb_l.view(-1, 1, 1) + x * (self.lamb_h.view(-1, 1, 1) + 1)
@@ -73,7 +73,7 @@ class StripAttention(nn.Module):
         self.beta = nn.Parameter(torch.ones(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return self.gamma * self.vertical(self.horizontal(x)) + self.beta * x
 
 
@@ -87,7 +87,7 @@ class MultiShapeAttention(nn.Module):
         self.square = DynamicFilter(channels, taps, dilation, (2, 3), norm=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return self.strip(x) + self.square(x)
 
 

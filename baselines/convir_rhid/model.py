@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
         self.last = _conv3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return x + self.last(self.pool(F.gelu(self.first(x))))
 
 
@@ -82,7 +82,7 @@ class ShallowGuide(nn.Module):
 
 
 class ConvIRNet(nn.Module):
-    """The bare network: packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), neither activated nor clamped.
+    """The bare network: packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), without activation or clamping.
 
     The planes are B, Gr, R, Gb as DN / white level; h and w are multiples of 32 and at least 128.
 

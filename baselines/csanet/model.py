@@ -46,7 +46,7 @@ class DoubleAttention(nn.Module):
     """Features gated by channel and by position, each gate by itself, and merged.
 
     Args:
-        channels: Of input and output.
+        channels: Channels of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -75,7 +75,7 @@ class DoubleAttention(nn.Module):
         return self.pointwise(F.relu(self.depthwise(x))).sigmoid().sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         x = self.activation(self.features(x).tanh()).sigmoid()
         return self.merge(torch.cat((x * self.channel_gate(x), x * self.spatial_gate(x)), 1))
 
@@ -84,7 +84,7 @@ class CSANetNet(nn.Module):
     """The bare network.
 
     Args:
-        channels: Of the head and the attention modules; the trunk behind them has twice as many.
+        channels: Channels of the head and the attention modules; the trunk after them has twice as many.
     """
 
     def __init__(self, channels: int) -> None:
@@ -125,11 +125,11 @@ class CSANetNet(nn.Module):
 class CSANet(ISPModel):
     """CSANet behind the common interface.
 
-    Its instance normalization and its channel gates take the statistics of the image at hand: a tile does not
+    Its instance normalization and its channel gates use the statistics of the whole input, so that a tile does not
     render like the same area of the whole image.
 
     Args:
-        channels: Of the head and the attention modules, an even number.
+        channels: Channels of the head and the attention modules, an even number.
 
     Raises:
         UserError: for an odd number of channels.

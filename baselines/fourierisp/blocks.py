@@ -33,7 +33,7 @@ class HalfNormBlock(nn.Module):
         self.conv_2 = conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         normalised, kept = F.leaky_relu(self.conv_1(x), 0.2).chunk(2, dim=1)
         return x + F.leaky_relu(self.conv_2(torch.cat((self.norm(normalised), kept), dim=1)), 0.2)
 
@@ -42,8 +42,8 @@ class FourierBlock(nn.Module):
     """Two convolutions beside a 1x1 projection, whose spectrum a third branch may correct.
 
     Args:
-        in_channels: Of the input.
-        channels: Of the output.
+        in_channels: Channels of the input.
+        channels: Channels of the output.
         corrects: What the third branch changes, ``phase`` or ``amplitude``; None for no such branch.
         fused: How many further maps of the output's shape are added, each through a convolution.
     """
@@ -117,7 +117,7 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         y = self.process(x)
         return self.conv_du(y.mean((2, 3), keepdim=True)) * y + x
 

@@ -41,10 +41,10 @@ class FourierUNet(nn.Module):
     """A U-Net of four levels with `width`, 2, 4 and 8 times `width` channels.
 
     Args:
-        in_channels: Of the stem.
+        in_channels: Channels that the stem takes.
         width: Channels of the finest level.
         corrects: What the encoder's Fourier branches change, ``phase`` or ``amplitude``; None for none.
-        fused: How many further maps the three finer encoder levels take in.
+        fused: How many further maps the three finer encoder levels fuse.
     """
 
     def __init__(self, in_channels: int, width: int, corrects: str | None = None, fused: int = 0) -> None:
@@ -87,8 +87,8 @@ class FourierUNet(nn.Module):
 class FourierISPNet(nn.Module):
     """The bare network: packed RAW (N, 4, h, w) and demosaiced RAW (N, 3, 2h, 2w) to sRGB (N, 3, 2h, 2w).
 
-    h and w are multiples of 8. `unused` holds what the authors' checkpoints hold and no forward pass reads.
-    Mixed precision is by autocast, under which the spectra stay in float32.
+    h and w are multiples of 8. `unused` holds parameters that are in the authors' checkpoints but that no forward pass
+    uses. Under autocast the spectra stay in float32.
 
     Args:
         width: Channels of the finest level of each U-Net.

@@ -47,7 +47,7 @@ class DoubleAttention(nn.Module):
         self.merge = nn.Conv2d(2 * wide, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same; the residual is the caller's."""
+        """Maps (N, C, H, W) to the same shape; the caller adds the residual."""
         x = self.mix(_leaky(self.widen(x)))
         by_channel = _squash(self.excite(_leaky(self.squeeze(x.mean((2, 3), keepdim=True)))))
         by_position = _squash(self.spatial(x))

@@ -1,4 +1,4 @@
-"""LiteISPNet: a light wavelet U-Net of residual channel attention groups that knows where in the image a pixel lies.
+"""LiteISPNet: a light wavelet U-Net of residual channel attention groups that knows the position of each pixel.
 
 Reference: Z. Zhang et al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision", ICCV 2021, arXiv
 2108.08119.
@@ -33,7 +33,7 @@ _PATCH_EXTENT = (448 / 3968, 448 / 2976)
 
 
 class PreCoord(nn.Module):
-    """Guesses from linear packed RAW (N, 4, h, w) where the middle of a patch lies in its photo, (N, 2, 1, 1)."""
+    """Estimates the position of a patch's center in its photo, (N, 2, 1, 1), from linear packed RAW (N, 4, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class PreCoord(nn.Module):
         self.fc = nn.Sequential(nn.Linear(64 * 13 * 13, 256), nn.ReLU(inplace=True), nn.Linear(256, 2))
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Returns x and y of the middle, each in [-1, 1]."""
+        """Returns x and y of the center, each in [-1, 1]."""
         raw = F.interpolate(raw, _PRECOORD_SIZE, mode="bilinear", align_corners=True)
         position = self.fc(self.down(raw).flatten(1))
         return (0.1 * position).clamp(-1, 1)[..., None, None]
@@ -101,16 +101,16 @@ class LiteISPNet(nn.Module):
 class LiteISP(ISPModel):
     """LiteISPNet behind the common interface.
 
-    The coordinates are those of the image fed, a patch in training: tiles differ from the whole image.
+    The coordinates are relative to the input, a patch in training, so that tiles differ from the whole image.
 
     Args:
         width: Channels of the head, at least 16.
         blocks: Residual channel attention blocks in a group.
-        precoord: Whether a network guesses where the patch lies in the photo: 2.9 M more parameters, as in the paper's
-            count; the authors' released configuration goes without.
+        precoord: Whether a network estimates the position of the patch in the photo, with 2.9 M further parameters, as
+            the paper counts them; the authors' released configuration has none.
 
     Raises:
-        UserError: for a size that is no whole number or too small, or a `precoord` that is not true or false.
+        UserError: for a size that is too small or not a whole number, or a `precoord` other than true or false.
     """
 
     multiple = 8
@@ -126,14 +126,14 @@ class LiteISP(ISPModel):
         self._extent = _PATCH_EXTENT if precoord else (1.0, 1.0)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
-        """The planes in the authors' order, noise below black cut off, and the coordinates of their pixels."""
+        """The planes in the authors' order, noise below black clipped, and the coordinates of their pixels."""
         return raw[:, BGRG_ORDER].clamp_min(0), coordinate_grid(raw, *self._extent)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The authors' tensors less the frozen Haar filters.
+        """The authors' tensors without the frozen Haar filters.
 
         Raises:
-            UserError: if the tensors hold a PreCoord and this model does not.
+            UserError: if the tensors contain a PreCoord and this model does not.
         """
         if self.net.pre_coord is None and any(name.startswith("pre_coord.") for name in state):
             raise UserError("These weights hold a PreCoord; build liteispnet with model.precoord=true for them.")

@@ -1,4 +1,4 @@
-"""MetaISP as the RHID project ported it: a third-party form of the network, kept beside our reconstruction.
+"""MetaISP as the RHID project ported it: a third-party form of the network, kept in addition to our reconstruction.
 
 Method: Chen et al., "MetaISP: Efficient RAW-to-sRGB Mappings with Merely 1M Parameters", IJCAI 2024, pages
 686-694 (no arXiv version known). Port: TIANLE233/MisISP, the code of another paper ("Learning Deep ISP for

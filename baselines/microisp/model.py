@@ -1,4 +1,4 @@
-"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch a color.
+"""MicroISP: 14 thousand parameters, two stages of three small branches, one branch per color.
 
 Reference: Ignatov et al., "MicroISP: Processing 32MP Photos on Mobile Devices with Deep Learning", ECCV
 Workshops 2022, arXiv 2211.06770. The branches of a stage never mix, so they stand here as one branch of
@@ -33,8 +33,8 @@ def _conv_prelu(in_channels: int, kernel: int, stride: int = 1, padding: int = 0
 class Attention(nn.Module):
     """A gate for each channel of a feature map, shape (N, 12, h, w) to (N, 12, 1, 1).
 
-    The four layers of stride 3 pad nothing: they miss up to 80 rows and columns at the end of a map and need a
-    map of 79 x 79. A smaller one is continued to that by its last row and column.
+    The four layers of stride 3 have no padding: they ignore up to 80 rows and columns at the end of a map and need
+    at least 79 x 79. A smaller map is extended to that by repeating its last row and column.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Stage(nn.Module):
 class MicroISPNet(nn.Module):
     """The bare network: packed RAW (N, 4, h, w) in the order B, Gb, R, Gr to sRGB (N, 3, 2h, 2w).
 
-    The authors' graph needs h and w of at least 79; below that, `Attention` continues its input.
+    The authors' graph needs h and w of at least 79; below that, `Attention` extends its input.
 
     Args:
         stages: The number of stages, 2 in the paper.
@@ -124,7 +124,7 @@ class MicroISP(ISPModel):
         stages: The number of stages.
 
     Raises:
-        UserError: if `stages` is no positive whole number.
+        UserError: if `stages` is not a positive whole number.
     """
 
     net: MicroISPNet
@@ -159,14 +159,14 @@ class MicroISP(ISPModel):
 
 
 def _variables(number: int, stage: nn.Module) -> dict[str, list[str]]:
-    """The parameters of a stage, and the three checkpoint variables, one a branch, that each consists of.
+    """The parameters of a stage, and the three checkpoint variables, one per branch, that each consists of.
 
     A `Stage` registers its layers in the order of each of the three numberings in the checkpoint: of the
     convolutions of a branch, of the variables of its attention, and of its PReLU slopes, which alone goes on from
     stage to stage.
 
     Args:
-        number: Of the stage, from 1.
+        number: The number of the stage, from 1.
         stage: The stage.
     """
     convs, attention, slopes = count(), count(), count()

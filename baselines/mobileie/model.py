@@ -81,7 +81,7 @@ class FST(nn.Module):
 
 
 class MobileIENet(nn.Module):
-    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), neither activated nor clamped.
+    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), without activation or clamping.
 
     It is built in the training form; `deploy` merges it. Parameters under ``tail_warm`` serve only a self-supervised
     warm-up of the authors; the forward pass never reads them.

@@ -68,7 +68,7 @@ class MWISP(ISPModel):
         blocks: Residual channel attention blocks in a group.
 
     Raises:
-        UserError: for a size that is no whole number or too small.
+        UserError: for a size that is too small or not a whole number.
     """
 
     multiple = 8
@@ -81,11 +81,11 @@ class MWISP(ISPModel):
         self.net = MWISPNet(width, blocks)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
-        """The planes in the authors' order, noise below black cut off."""
+        """The planes in the authors' order, noise below black clipped."""
         return (raw[:, BGRG_ORDER].clamp_min(0),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The authors' tensors less the frozen Haar filters; their attention is called ``CA``."""
+        """The authors' tensors without the frozen Haar filters; their attention is called ``CA``."""
         return {name.replace(".CA.", ".ca."): value for name, value in drop_haar_filters(self.net, state).items()}
 
     @classmethod

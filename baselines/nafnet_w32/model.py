@@ -49,7 +49,7 @@ class NAFBlock(nn.Module):
         self.gate = SimpleGate()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps a feature map, shape (N, C, H, W) to the same."""
+        """Maps a feature map of shape (N, C, H, W) to the same shape."""
         t = self.gate(self.conv2(self.conv1(self.norm1(x))))
         x = x + self.conv3(t * self.sca(t)) * self.beta
         return x + self.conv5(self.gate(self.conv4(self.norm2(x)))) * self.gamma
@@ -60,7 +60,7 @@ def _stage(channels: int, blocks: int) -> nn.Sequential:
 
 
 class NAFNet(nn.Module):
-    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), neither activated nor clamped.
+    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), without activation or clamping.
 
     h and w are multiples of two to the number of encoder stages.
 

@@ -36,7 +36,7 @@ class DoubleConv(nn.Module):
 
 
 class UpConv(nn.Module):
-    """Doubles the size by a transposed 3x3 convolution, aligned as TensorFlow's SAME padding has it."""
+    """Doubles the size by a transposed 3x3 convolution, aligned as with TensorFlow's SAME padding."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class UpConv(nn.Module):
 class PUNETNet(nn.Module):
     """The bare network.
 
-    Its modules are registered in the order in which the original creates, and so numbers, its variables.
+    Its modules are registered in the order in which the original creates, and thus numbers, its variables.
 
     Args:
         width: b, the channels at the packed size; they double with every level, to 16b.
@@ -116,7 +116,7 @@ class PUNET(ISPModel):
         init: ``original`` (kernels of spread 0.01, biases of 0.01; slow to start) or ``pytorch`` (defaults).
 
     Raises:
-        UserError: for a width that 4 does not divide, or an unknown `init`.
+        UserError: for a width that is not a multiple of 4, or an unknown `init`.
     """
 
     net: PUNETNet

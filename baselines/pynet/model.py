@@ -107,7 +107,7 @@ class PyNET(ISPModel):
     the parameter names are the same at every level. The image of level L is 2^L times smaller on each side:
     `forward` returns (N, 3, 2h / 2^L, 2w / 2^L). Level 0, the full size, is the finished network.
 
-    Instance normalization takes the statistics of the image at hand: a tile does not render like the same
+    Instance normalization uses the statistics of the whole input, so that a tile does not render like the same
     area of the whole image.
 
     Args:

@@ -71,7 +71,7 @@ class Residual(nn.Module):
         self.relu = nn.PReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return self.relu(self.conv_3a(x)) + x
 
 
@@ -99,7 +99,7 @@ class GroupedResidual(nn.Module):
         self.relu = nn.PReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         layers = self.convs[self.depth - 1 :: self.depth]
         parts = [layer(part) for layer, part in zip(layers, x.chunk(self.groups, dim=1), strict=True)]
         return self.conv(torch.cat(parts, dim=1)) + x
@@ -114,7 +114,7 @@ class SpatialAttention(nn.Module):
         self.conv_l2 = ConvLayer(channels, channels, 5, act=False, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same; the residual is the caller's."""
+        """Maps (N, C, H, W) to the same shape; the caller adds the residual."""
         x = self.conv_l1(x)
         return torch.sigmoid(self.conv_l2(x)) * x
 
@@ -131,7 +131,7 @@ class ChannelAttention(nn.Module):
         self.conv_l5 = ConvLayer(channels, channels, 1, act=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same; the residual is the caller's."""
+        """Maps (N, C, H, W) to the same shape; the caller adds the residual."""
         x = self.conv_l1(x)
         gate = self.conv_l3(self.conv_l2(x)).mean((2, 3), keepdim=True)
         return torch.sigmoid(self.conv_l5(self.conv_l4(gate))) * x

@@ -36,7 +36,7 @@ class Texture(nn.Module):
         self.low_freq = nn.Sequential(_conv3(width, width // 2), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         return torch.cat((self.high_freq(x), self.low_freq(x)), 1)
 
 
@@ -50,7 +50,7 @@ class ToneMapping(nn.Module):
         self.level3 = nn.Sequential(_conv3(width, width), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         half = self.level1(x)
         quarter = self.level3(self.level2(half))
         illumination = _upsample(half + _upsample(quarter, scale_factor=2), scale_factor=2)
@@ -68,7 +68,7 @@ class ChannelAttention(nn.Module):
         self.fc = nn.Sequential(conv(width, width // reduction), nn.ReLU(), conv(width // reduction, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         scores = self.fc(x.mean((2, 3), keepdim=True)) + self.fc(x.amax((2, 3), keepdim=True))
         return scores.sigmoid() * x
 
@@ -81,7 +81,7 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         pooled = torch.cat((x.mean(1, keepdim=True), x.amax(1, keepdim=True)), 1)
         return self.conv(pooled).sigmoid() * x
 
@@ -98,7 +98,7 @@ class RMFABlock(nn.Module):
         self.spatial_attention = SpatialAttention()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to the same."""
+        """Maps (N, C, H, W) to the same shape."""
         fused = self.fusion(torch.cat((self.texture_module(x), self.tone_mapping(x)), 1))
         return x + self.spatial_attention(self.channel_attention(fused))
 

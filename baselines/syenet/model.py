@@ -87,7 +87,7 @@ class QCU(nn.Module):
 
 
 class SYEISPNet(nn.Module):
-    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), neither activated nor clamped.
+    """The bare network, packed RAW (N, 4, h, w) to RGB (N, 3, 2h, 2w), without activation or clamping.
 
     It is built in the training form; `deploy` merges it. Parameters under ``tail_warm`` serve only the authors'
     self-supervised warm-up; the forward pass never reads them.

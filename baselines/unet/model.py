@@ -64,9 +64,9 @@ class DecoderStage(nn.Module):
     """Doubles the size, joins the skip connection and convolves twice.
 
     Args:
-        channels: Of the coarser feature map.
-        skip_channels: Of the skip connection; 0 where the encoder has no features of this size.
-        out_channels: Of the result.
+        channels: Channels of the coarser feature map.
+        skip_channels: Channels of the skip connection; 0 where the encoder has no features of this size.
+        out_channels: Channels of the result.
     """
 
     def __init__(self, channels: int, skip_channels: int, out_channels: int) -> None:

@@ -164,7 +164,7 @@ def test_ensembles_are_options_of_the_evaluation_and_recorded(command, tmp_path)
 @pytest.mark.parametrize(
     "option, sentence",
     [
-        ("++eval.self_ensemble=mirror", "planes, phase or false, not 'mirror'"),
+        ("++eval.self_ensemble=mirror", "true or false or one of planes, phase, not 'mirror'"),
         ("++eval.ensemble=true", "Unknown key 'ensemble' in eval"),
         ("++eval.average_with={microisp: nowhere.ckpt}", "There is no checkpoint file nowhere.ckpt"),
     ],

@@ -10,6 +10,7 @@ from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
 from tests.conftest import TINY_METAISP, ispbench
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
+from tests.results.runs import only_run
 
 SMALL = ["data=mini", "data.num_train=6", "data.leaves=2", "data.megapixels=0.004", "data.crop=32"]
 TINY_STEPS = ["trainer=cpu", "trainer.max_steps=2", "metrics=quality", "logger=csv", "callbacks.images=null"]
@@ -32,8 +33,7 @@ def run(*arguments, cwd, status=0, **environment):
 
 
 def record(folder):
-    (path,) = (folder / "results" / "runs").glob("*.json")
-    return json.loads(path.read_text())
+    return only_run(folder / "results")
 
 
 def test_zrr_trains_tests_and_is_recorded_as_partial(zrr, tmp_path):

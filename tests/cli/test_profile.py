@@ -10,7 +10,7 @@ from tests.conftest import ispbench
 def test_several_models_side_by_side(tmp_path):
     done = ispbench(
         "profile",
-        "model=glob(c*)",
+        "model=glob(c*s*a*)",
         "size=64x32",
         "repetitions=3",
         "warmup=1",

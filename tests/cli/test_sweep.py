@@ -1,6 +1,5 @@
 """Sweep files on this machine."""
 
-import json
 import sys
 
 import pytest
@@ -10,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from ispbench.cli import train as training
 from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
+from ispbench.results import store
 from ispbench.sweep.files import METRIC, parse
 from ispbench.sweep.parameters import DISTRIBUTIONS, hydra_value
 from tests.cli.test_main import in_process
@@ -288,7 +288,7 @@ def test_a_sweep_from_file_to_records(method, parameters, tmp_path, monkeypatch,
     path = written(tmp_path, method, parameters, run_cap=2)
     status, errors = in_process(tmp_path, monkeypatch, capsys, "sweep", path, *SMALL)
     assert not status, errors
-    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").glob("*.json")]
+    records = store.load(tmp_path / "results")
     assert [record["status"] for record in records] == ["finished", "finished"]
     assert len({record["config_hash"] for record in records}) == 2
     assert {record["model"] for record in records} == {"metaisp"}

@@ -11,7 +11,8 @@ from ispbench.evaluation.evaluate import evaluate
 from ispbench.metrics.quality import psnr, quantize
 from ispbench.metrics.table import Metric
 from ispbench.protocols.base import Protocol, Reference
-from tests.evaluation.toy_data import ToyData, ToyISP, images_of
+from tests.evaluation.toy_data import ToyData, images_of
+from tests.toys import ToyISP
 
 QUIET = {"device": "cpu", "progress": False}
 

@@ -1,33 +1,17 @@
-"""A handful of random pairs as a dataset, and a network of one layer."""
+"""A handful of random pairs as a dataset."""
 
 import numpy as np
 import torch
-from torch import nn
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.models.interface import ISPModel
+from ispbench.data.pairs import PairSource
 
 
-class ToyISP(ISPModel):
-    """A convolution, the same at every call."""
-
-    def __init__(self):
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.net = nn.Sequential(nn.Conv2d(4, 12, 1), nn.PixelShuffle(2))
-        with torch.no_grad():
-            self.net[0].weight.copy_(0.25 * torch.rand(12, 4, 1, 1, generator=generator) + 0.1)
-            self.net[0].bias.zero_()
-
-
-class ToySource:
+class ToySource(PairSource):
     def __init__(self, count, size):
         self.names = [f"toy{number}" for number in range(count)]
         self.size = size
         self.fingerprint = f"{count}-{size}".encode().hex()
-
-    def __len__(self):
-        return len(self.names)
 
     def read(self, index):
         rng = np.random.default_rng(index)

@@ -9,7 +9,8 @@ import torch.distributed
 import torch.multiprocessing
 
 from ispbench.evaluation.evaluate import evaluate
-from tests.evaluation.toy_data import ToyData, ToyISP
+from tests.evaluation.toy_data import ToyData
+from tests.toys import ToyISP
 
 
 def work(rank, processes, path):

@@ -8,9 +8,9 @@ from ispbench.errors import UserError
 from ispbench.metrics.quality import psnr
 from ispbench.protocols import aligned_targets as targets
 from ispbench.protocols.aligned import AlignedToOutput, AlignedToRaw
-from ispbench.protocols.base import OriginalGT, full_name
 from ispbench.protocols.flow import DIS, warp
 from ispbench.protocols.mapping import FittedGCM
+from ispbench.protocols.original import OriginalGT
 from tests.conftest import REPOSITORY, ispbench
 from tests.protocols.pairs import Shifted, ShiftedData, first_pair
 
@@ -55,12 +55,12 @@ def test_references_are_those_of_the_cache_and_the_mask_is_theirs(tmp_path):
     data, aligning = ShiftedData(), protocol(tmp_path)
     said = aligning.prepare(data, "test")
     batch = batch_of(data, [2, 0])
-    target, mask, veil = aligning.reference(batch["target"], batch)
+    target, mask, premultiplied = aligning.reference(batch["target"], batch)
     for row, number in enumerate((2, 0)):
         wanted, valid = aligning.targets(data, "test").read(number)
         assert torch.equal(target[row], wanted)
         assert torch.equal(mask[row], valid)
-    assert veil is None
+    assert premultiplied is None
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert said["valid_share"] == pytest.approx(
         torch.stack([aligning.targets(data, "test").read(i)[1].mean() for i in range(3)]).mean().item()
@@ -129,8 +129,8 @@ def test_the_target_follows_the_output():
     data = ShiftedData(count=1)
     _, photo = first_pair(data)
     output = torch.roll(photo, (2, 1), dims=(1, 2))
-    target, mask, veil = AlignedToOutput(DIS()).reference(output[None], {"target": photo[None]})
-    assert veil is None
+    target, mask, premultiplied = AlignedToOutput(DIS()).reference(output[None], {"target": photo[None]})
+    assert premultiplied is None
     assert psnr(output[None], target, mask) > psnr(output[None], photo[None]) + 8
 
 
@@ -141,11 +141,14 @@ def test_the_zeroed_variant_counts_black_pixels():
     plain = AlignedToOutput(DIS()).reference(output[None], {"target": photo[None]})
     zeroed = AlignedToOutput(DIS(), zeroed=True).reference(output[None], {"target": photo[None]})
     assert zeroed.mask is None
-    assert torch.equal(zeroed.veil, plain.mask)
+    assert torch.equal(zeroed.premultiplied_mask, plain.mask)
     assert torch.equal(zeroed.target, plain.target * plain.mask)
     share = plain.mask.mean().item()
     assert share < 0.99
-    masked, counted = psnr(output[None], plain.target, plain.mask), psnr(output[None] * zeroed.veil, zeroed.target)
+    masked, counted = (
+        psnr(output[None], plain.target, plain.mask),
+        psnr(output[None] * zeroed.premultiplied_mask, zeroed.target),
+    )
     assert counted.item() == pytest.approx(masked.item() - 10 * torch.tensor(share).log10().item(), abs=1e-3)
 
 
@@ -155,11 +158,11 @@ def test_names_tell_estimator_and_variant():
     assert AlignedToOutput(DIS()).name == "aligned-gt-output-dis"
     assert AlignedToOutput(DIS(), zeroed=True).name == "aligned-gt-output-dis-zeroed"
     data = ShiftedData()
-    assert full_name(data, OriginalGT()) == "shifted-v1/original-gt"
-    assert full_name(data, AlignedToRaw(DIS(), FittedGCM())) == "shifted-v1/aligned-gt-raw-dis"
+    assert OriginalGT().full_name(data) == "shifted-v1/original-gt"
+    assert AlignedToRaw(DIS(), FittedGCM()).full_name(data) == "shifted-v1/aligned-gt-raw-dis"
     data.target_set = "own-split"
-    assert full_name(data, OriginalGT()) == "shifted-v1/own-split"
-    assert full_name(data, AlignedToRaw(DIS(), FittedGCM())) == "shifted-v1/own-split-aligned-gt-raw-dis"
+    assert OriginalGT().full_name(data) == "shifted-v1/own-split"
+    assert AlignedToRaw(DIS(), FittedGCM()).full_name(data) == "shifted-v1/own-split-aligned-gt-raw-dis"
 
 
 def write_dataset(root):
@@ -180,7 +183,7 @@ def test_the_command_line_aligns_scores_and_records(tmp_path):
     options = ["model=classical", "protocol=aligned-gt-raw", "metrics=quality", "trainer=cpu", "logger=none"]
     done = ispbench(*data, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    [path] = (tmp_path / "results" / "runs").glob("*.json")
+    [path] = (tmp_path / "results" / "evaluations").glob("*.json")
     record = json.loads(path.read_text())
     assert record["protocol"] == "folder/aligned-gt-raw-dis-fitted-30-0.003-8"
     assert record["data"]["target_checksum"] == checksum
@@ -190,7 +193,7 @@ def test_the_command_line_aligns_scores_and_records(tmp_path):
 def test_the_command_line_complains_in_a_sentence(tmp_path):
     for arguments, sentence in (
         (["data=folder", "protocol=original-gt"], "no default"),
-        ([*write_dataset(tmp_path / "data"), "protocol=original-gt"], "leave protocol= out"),
+        ([*write_dataset(tmp_path / "data"), "protocol=original-gt"], "computes no targets ahead"),
         (["protocol/flow=dys"], "dis"),
         (["protocol.flow.preset=best"], "ultrafast, fast, medium"),
     ):

@@ -7,6 +7,12 @@ EVALUATED = ("protocol", "rules", "metrics", "complexity", "efficiency")
 COMMON = ("date", "model", "variant", "dataset", "seed", "status", "error", "data")
 
 
+def only_run(results):
+    """The one run of a results folder: an evaluation joined with its training."""
+    (record,) = store.load(results)
+    return record
+
+
 def save_run(results, key, **fields):
     """Saves a run whose ids end in `key`; one without scores was never evaluated. Returns the id in lists of runs.
 

@@ -57,7 +57,7 @@ def train(overrides: Sequence[str]) -> list[float | None]:
 
 def _run(config: "DictConfig") -> float | None:
     from ispbench.config import require_values
-    from ispbench.schema import validate, validate_device
+    from ispbench.config.schema import validate, validate_device
 
     require_values(config)
     validate(config)  # the cells of sweepers that draw them as they go

@@ -12,8 +12,15 @@ from ispbench.errors import UserError
 
 
 def cache_folder(configured: str | None = None) -> Path:
-    """The configured folder, else ``$ISPBENCH_CACHE``, else the user's cache folder of ispbench."""
-    return Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench")).expanduser()
+    """The configured folder, else ``$ISPBENCH_CACHE``, else the user's cache folder of ispbench.
+
+    Raises:
+        UserError: if it is to be in a home folder, and the user has none.
+    """
+    try:
+        return Path(configured or os.environ.get("ISPBENCH_CACHE") or user_cache_dir("ispbench")).expanduser()
+    except RuntimeError as error:
+        raise UserError("There is no home folder to keep the cache in; set ISPBENCH_CACHE to a folder.") from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -1,6 +1,7 @@
 """A long list of names without one Python object per name."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -24,7 +25,13 @@ class Strings(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
         """The string at an index, or the list of those in a slice."""
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]

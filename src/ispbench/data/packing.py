@@ -41,7 +41,7 @@ def pack_path(cache: Path, version: str, place: str, split: str) -> Path:
 
     Args:
         cache: The cache folder.
-        version: Of the dataset.
+        version: The dataset's version.
         place: The dataset's folder, so that two copies of a dataset have a pack each.
         split: train, val or test.
     """

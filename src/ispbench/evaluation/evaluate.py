@@ -82,7 +82,7 @@ def evaluate(
 
     Args:
         model: An `ISPModel`, or any module or function from canonical packed RAW, shape (N, 4, h, w), to sRGB, shape
-            (N, 3, 2h, 2w). A module is put into ``eval()`` and on the device for the time of the call.
+            (N, 3, 2h, 2w). A module is moved to the device, and put into ``eval()`` for the time of the call.
         data: The dataset.
         protocol: What outputs are compared with; None for the original targets.
         split: train, val or test.

@@ -133,4 +133,4 @@ def _spelled(value: Any) -> str:
         return "[" + ", ".join(map(_spelled, value)) + "]"
     if isinstance(value, str):
         return value if re.fullmatch(r"[A-Za-z_][\w.-]*", value) else "'" + value.replace("'", r"\'") + "'"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

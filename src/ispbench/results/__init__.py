@@ -1,1 +1,1 @@
-"""Run records, their schema, and the leaderboard made of them."""
+"""Records of trainings and evaluations, their keys, and the leaderboard made of them."""

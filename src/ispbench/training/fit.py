@@ -230,9 +230,11 @@ class _Fit:
             },
         )
         callbacks = members(config.callbacks)
-        options = dict(config.trainer)
+        options: Any = OmegaConf.to_container(config.trainer, resolve=True)
         validate_every = min(options["val_check_interval"], options["max_steps"])
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
+        bars = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
+        options.setdefault("enable_progress_bar", bars)  # else Lightning adds a bar of its own
         if "fsdp" in str(options["strategy"]).lower() and any(isinstance(callback, EMA) for callback in callbacks):
             raise UserError(
                 "No average is kept of weights divided among devices; leave callbacks=ema out or set trainer=ddp."

@@ -112,12 +112,11 @@ def _model(config: "DictConfig", name: str, device: str, sensor: Sensor) -> "ISP
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
     model: ISPModel = build(config.model)
-    model.set_levels(sensor.black, sensor.white)
     if config.weights:
         load_weights(model, config.weights, name)
     elif any(value.requires_grad for value in model.parameters()):
         raise UserError(f"{name} is not trained; give its weights: weights=RUN_FOLDER/checkpoints/best.ckpt.")
-    model.set_levels(float(config.data.black_level), float(config.data.white_level))
+    model.set_levels(sensor.black, sensor.white)
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return model.eval().to("cuda" if use_cuda else "cpu")
 

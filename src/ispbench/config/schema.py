@@ -172,6 +172,7 @@ RULES: Mapping[str, Rule] = {
     "optimizer.momentum": FRACTION,
     "optimizer.eps": POSITIVE,
     "loss.weights.*": number(),
+    "model.placement": TEXT | GROUP,
     "data.crop": EVEN | NULL,
     "data.downscale": number(1),
     "data.megapixels": POSITIVE | NULL,

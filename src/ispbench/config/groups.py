@@ -1,0 +1,56 @@
+"""What can be chosen: the groups of ``conf/`` and their files."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from importlib import import_module
+from pathlib import Path
+
+from ispbench.errors import UserError, suggest
+
+CONFIG_MODULE = "ispbench.conf"
+
+
+def config_folder() -> Path:
+    """The folder of the shipped configuration."""
+    return Path(next(iter(import_module(CONFIG_MODULE).__path__)))
+
+
+def groups() -> list[str]:
+    """The configuration groups: the folders of ``conf/``."""
+    return sorted(path.name for path in config_folder().iterdir() if any(path.glob("*.yaml")))
+
+
+def choices(group: str) -> list[str]:
+    """The names of a configuration group: the files of ``conf/<group>/``."""
+    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+
+
+def select(group: str, patterns: Sequence[str]) -> list[str]:
+    """The names of a configuration group that match any of the patterns, such as ``awnet*``.
+
+    Raises:
+        UserError: for a pattern that matches none.
+    """
+    names = choices(group)
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if not matches:
+            raise UserError(
+                f"There is no {group} {pattern!r}.{suggest(pattern, names)} Valid choices: {', '.join(names)}."
+            )
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def keys() -> list[str]:
+    """The first words of all overrides: the configuration groups and the keys of ``conf/config.yaml``."""
+    import yaml
+
+    return sorted({*groups(), *yaml.safe_load((config_folder() / "config.yaml").read_text())} - {"defaults"})
+
+
+def chosen(overrides: Sequence[str], group: str) -> str | None:
+    """What the overrides choose of a group, the last one counts; None if they choose nothing."""
+    named = [value for key, _, value in (item.lstrip("+").partition("=") for item in overrides) if key == group]
+    return named[-1] if named else None
