@@ -44,7 +44,7 @@ MISTAKES = {
     "data.crop=31": "data.crop must be an even whole number",
     "data.batch_size=0": "data.batch_size must be a whole number of at least 1",
     "data.white_level=abc": "data.white_level must be a number above 0, not 'abc'",
-    "data.white_level=1": " must lie below data.white_level=1.",
+    "data.black_level=65535": "data.black_level=65535 must lie below data.white_level=65535",
     "num_workers=-1": "num_workers must be a whole number of at least 0 or null",
     "overwrite=sometimes": "overwrite must be one of only-missing, never, always, not 'sometimes'",
     "compile=2": "compile must be true or false, not 2",

@@ -210,7 +210,7 @@ def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
             for row in rows
         ]
         title = f"{protocol}{'' if split == 'test' else f', {split} split'}, {metric} by {by}, rules {rules}"
-        table(shown, cells, title=title)
+        table(shown, cells, title=title, min_width=60 + sum(max(len(value), 6) + 3 for value in values))
 
 
 def _correlation(rows: pd.DataFrame) -> str:
