@@ -43,7 +43,7 @@ format: setup ## rewrite the files as lint wants them
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-leaderboard: setup ## rewrite results/leaderboard.csv from results/runs
+leaderboard: setup ## rewrite results/leaderboard.csv from the records
 	$(PY) -m ispbench leaderboard
 
 clean: ## remove run folders, builds and caches, not the results

@@ -22,6 +22,7 @@ TINY_DATA = [
 TINY_LATENCY = ["metrics.latency.repetitions=3", "metrics.latency.height=32", "metrics.latency.width=32"]
 TINY_TRAINING = ["trainer=cpu", "trainer.max_steps=2", "logger=csv", *TINY_LATENCY]
 TINY_RUN = [*TINY_DATA, *TINY_TRAINING]
+TINY_QUALITY = [*TINY_DATA, "trainer=cpu", "trainer.max_steps=2", "logger=csv", "metrics=quality"]
 TINY_METAISP = ["model=metaisp", "model.width=8", "model.basis_dim=8", "model.num_bases=2"]
 
 

@@ -21,7 +21,7 @@ class Block(NamedTuple):
     Attributes:
         language: As the fence says.
         text: What is between the fences.
-        file: The file that the fence names after the language; None without.
+        file: The file that the fence names by ``title="..."``; None without.
     """
 
     language: str
@@ -31,8 +31,9 @@ class Block(NamedTuple):
 
 def code_blocks(page: Path) -> list[Block]:
     """The code blocks of a page, in order."""
-    found = re.findall(r"^```(\w*)([^\n]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(language, text, file.strip() or None) for language, file, text in found]
+    fence = r'^```(\w*)(?: title="([^"\n]+)")?\n(.*?)^```$'
+    found = re.findall(fence, page.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(language, text, file or None) for language, file, text in found]
 
 
 def save_files(page: Path, folder: Path) -> None:

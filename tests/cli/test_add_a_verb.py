@@ -1,8 +1,6 @@
 """docs/add_a_verb.md, done to the letter in a copy of the package."""
 
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -10,10 +8,9 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.docs import DOCS, commands, save_files
 
-TEXT = (REPOSITORY / "docs" / "add_a_verb.md").read_text()
-CODE = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
-COMMANDS = re.search(r"```sh\n(.*?)```", TEXT, re.DOTALL)[1].splitlines()
+PAGE = DOCS / "add_a_verb.md"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +20,7 @@ def copy(tmp_path_factory):
     shutil.copytree(REPOSITORY / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conf", "baselines"):
         (root / name).symlink_to(REPOSITORY / name)
-    (root / "src" / "ispbench" / "cli" / "verbs" / "levels.py").write_text(CODE)
+    save_files(PAGE, root)
     return root
 
 
@@ -38,9 +35,9 @@ def run(copy, *arguments):
 
 
 def test_one_file_makes_a_verb(copy):
-    first, second = (run(copy, *shlex.split(command, comments=True)[3:]) for command in COMMANDS)
+    first, second = (run(copy, *words) for words in commands(PAGE) if words[0] == "levels" and "--help" not in words)
     assert first.stdout == "R: 63 to 1020 DN\nGr: 63 to 1020 DN\n", first.stderr
-    assert first.stdout.startswith(COMMANDS[0].partition("# ")[2])
+    assert "# R: 63 to 1020 DN" in PAGE.read_text()
     assert second.stdout == "R: 0.062 to 1.000 share\n", second.stderr
 
 

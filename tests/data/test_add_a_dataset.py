@@ -1,7 +1,6 @@
 """What docs/add_a_dataset.md says, done in an empty folder."""
 
 import json
-import re
 
 import cv2
 import numpy as np
@@ -14,9 +13,9 @@ from ispbench.data.pair_grid import pair_grid
 from ispbench.data.validation.check import check
 from tests.conftest import REPOSITORY, TINY_METAISP, ispbench
 from tests.data.trees import pairs
-from tests.docs import save_files
+from tests.docs import DOCS, commands, save_files
 
-PAGE = "add_a_dataset.md"
+PAGE = DOCS / "add_a_dataset.md"
 FAST = [*TINY_METAISP, "data.crop=32", "data.batch_size=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
 FAST += ["metrics=quality"]
 
@@ -37,10 +36,8 @@ def folder(tmp_path, rng):
 
 @pytest.mark.parametrize("name", ["phone", "npz"])
 def test_the_command_of_the_page_trains_on_the_dataset(name, folder):
-    (command,) = re.findall(
-        rf"^python -m ispbench (.* data={name} .*)$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE
-    )
-    done = ispbench(*command.split(), *FAST, cwd=folder)
+    (command,) = (words for words in commands(PAGE) if f"data={name}" in words)
+    done = ispbench(*command, *FAST, cwd=folder)
     assert done.returncode == 0, done.stderr
     (training,) = (json.loads(path.read_text()) for path in folder.glob("results/trainings/*.json"))
     (evaluation,) = (json.loads(path.read_text()) for path in folder.glob("results/evaluations/*.json"))

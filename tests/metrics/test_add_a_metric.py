@@ -1,7 +1,6 @@
 """What docs/add_a_metric.md says, done in an empty folder."""
 
 import json
-import re
 import subprocess
 import sys
 
@@ -9,11 +8,10 @@ import pytest
 import torch
 
 from ispbench.metrics.table import choose
-from tests.conftest import REPOSITORY, TINY_METAISP, TINY_RUN, ispbench
-from tests.docs import save_files
+from tests.conftest import TINY_METAISP, TINY_RUN, ispbench
+from tests.docs import DOCS, commands, save_files
 
-PAGE = "add_a_metric.md"
-COMMANDS = re.findall(r"^python -m ispbench (.*)$", (REPOSITORY / "docs" / PAGE).read_text(), re.MULTILINE)
+PAGE = DOCS / "add_a_metric.md"
 
 
 @pytest.fixture
@@ -24,13 +22,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_commands_of_the_page_measure_both(folder):
-    train, evaluate = COMMANDS
-    done = ispbench(*train.split(), *TINY_RUN, *TINY_METAISP, "metrics.scores=[psnr]", cwd=folder)
+    train, evaluate = commands(PAGE)
+    done = ispbench(*train, *TINY_RUN, *TINY_METAISP, "metrics.scores=[psnr]", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert measured(folder) == [{"psnr", "mae", "sharpness", "nonfinite"}]
     [run] = (folder / "outputs").glob("*/*-metaisp-*")
-    evaluate = evaluate.replace("RUN_FOLDER", str(run.relative_to(folder)))
-    done = ispbench(*evaluate.split(), "metrics.extra.sharpness=null", cwd=folder)
+    evaluate = [word.replace("RUN", str(run.relative_to(folder))) for word in evaluate]
+    done = ispbench(*evaluate, "metrics.extra.sharpness=null", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert {"psnr", "mae", "nonfinite"} in measured(folder)
 
