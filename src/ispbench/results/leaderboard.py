@@ -46,6 +46,7 @@ _AFTER = {
     "megapixels_per_s": ("efficiency", "megapixels_per_s"),
     "device": ("efficiency", "device"),
     "precision": ("efficiency", "precision"),
+    "trained_on": ("training", "data"),
     "seed": ("seed",),
     "steps": ("training", "steps"),
     "checkpoint": ("checkpoint", "name"),
