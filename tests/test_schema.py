@@ -44,7 +44,7 @@ MISTAKES = {
     "data.crop=31": "data.crop must be an even whole number",
     "data.batch_size=0": "data.batch_size must be a whole number of at least 1",
     "data.white_level=abc": "data.white_level must be a number above 0, not 'abc'",
-    "data.black_level=1023": "data.black_level=1023 must lie below data.white_level=1023",
+    "data.black_level=65535": "data.black_level=65535 must lie below data.white_level=65535",
     "num_workers=-1": "num_workers must be a whole number of at least 0 or null",
     "overwrite=sometimes": "overwrite must be one of only-missing, never, always, not 'sometimes'",
     "compile=2": "compile must be true or false, not 2",
@@ -55,7 +55,7 @@ MISTAKES = {
     "model.width=wide": "model.width must be a whole number, not 'wide'",
     "model.width=4.5": "model.width must be a whole number, not 4.5",
     "model.width=null": "model.width must be a whole number, not null",
-    "model.placement=3": "model.placement must be text or null, not 3",
+    "model.resampling=3": "model.resampling must be text or null, not 3",
     "scheduler.lr_min=low": "scheduler.lr_min must be a number, not 'low'",
     "paths.outputs=2025": "paths.outputs must be text or null",
     "model=null": "model=null leaves a run without what it needs; choose one of awnet_demosaic",
@@ -195,7 +195,7 @@ def test_the_rules_know_every_key_of_lightnings_trainer_and_its_names():
 
 def test_every_rule_is_of_a_key_that_some_choice_has():
     there = set(compose())
-    for group in ("optimizer", "data", "callbacks", "eval"):
+    for group in ("optimizer", "data", "callbacks", "eval", "model"):
         for name in choices(group) or [None]:
             there |= {f"{group}.{key}" for key in compose([f"{group}={name}"] if name else [])[group]}
     there |= {"callbacks.checkpoints.mode", "callbacks.ema.decay"} & {

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 import sys
 import warnings
 
@@ -40,6 +41,9 @@ SHRUNK = {
     "efficient_isp_zrr": [VGG16_LIGHTNESS],
     "fourierisp_zrr": ["model.width=4", "loss.weights.vgg=0"],
     "lan_zrr": MS_SSIM,
+    "liteispnet_aligned_zrr": None,  # simulated targets need no alignment: tests/training/test_aligned_targets.py
+    "liteispnet_joint_zrr": [*LITE, "loss.weights.vgg=0", "protocol/flow@alignment.flow=dis"],
+    "metaisp_aligned_zrr": None,
     "liteispnet_gan_zrr": [*LITE, VGG16, "loss.terms.vgg.layer=15"],
     "liteispnet_zrr": [*LITE, "loss.weights.vgg=0"],
     "metaisp_rhid_zrr": ["model.width=8", "model.basis_dim=8", "model.num_bases=2"],
@@ -107,7 +111,8 @@ def test_the_first_comment_is_the_command_that_runs_it(name):
 def test_a_zrr_recipe_stands_on_zrr_and_moves_to_other_data(name):
     config = compose([f"experiment={name}"])
     assert config.data.version.startswith("zrr")
-    assert config.model._target_ == compose([f"model={name.removesuffix('_zrr').replace('_gan', '')}"]).model._target_
+    model = re.sub("(_gan|_aligned|_joint)?_zrr$", "", name)
+    assert config.model._target_ == compose([f"model={model}"]).model._target_
     assert "black_level" in compose([f"experiment={name}", "data=mini"]).data
 
 

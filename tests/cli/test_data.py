@@ -150,7 +150,7 @@ def test_a_missing_dataset_says_where_it_is(name, size, link, tmp_path):
         (["show", "data=mini", "--full-resolution"], "no full-resolution files"),
         (["show", "data=mini", "output=pairs"], "output=pairs is to end in .png or .jpg"),
         (["stats", "data=mini", "limit=0"], "limit is a whole number of at least 1, not '0'"),
-        (["check", "data=zrr", "data.on_error=ignore"], "choose one of raise, skip"),
+        (["check", "data=zrr", "data.on_error=ignore"], "data.on_error must be one of raise, skip"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(arguments, message):

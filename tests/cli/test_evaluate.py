@@ -50,9 +50,14 @@ def test_a_run_has_a_training_and_an_evaluation_that_names_it(trained):
     assert evaluation["origin"] == "training"
     assert training["training"]["steps"] == 2
     assert training["training"]["learning_rate"] == pytest.approx(5e-4)
-    checkpoint = run_folder(trained) / "checkpoints" / "best.ckpt"
+    checkpoint = run_folder(trained) / "checkpoints" / "last.ckpt"
     assert describe(checkpoint)["training"] == training["key"]
-    assert training["training"]["checkpoints"]["best"] == evaluation["weights"]
+    assert training["training"]["checkpoints"]["last"] == evaluation["weights"]
+    assert evaluation["checkpoint"]["name"] == "last"
+    assert evaluation["checkpoint"]["step"] == 2
+    assert evaluation["checkpoint"]["val_psnr"] == pytest.approx(training["training"]["val_psnr"])
+    assert evaluation["by"]["camera"]["imx378"]["psnr"] == pytest.approx(evaluation["metrics"]["psnr"], abs=1e-4)
+    assert set(evaluation["by"]["photo"]) == {"coffee", "china", "flower"}
 
 
 def test_one_training_serves_a_second_protocol(copy, monkeypatch, capsys):
@@ -63,8 +68,8 @@ def test_one_training_serves_a_second_protocol(copy, monkeypatch, capsys):
     assert "finished before" in told
     assert len(records(copy, "training")) == 1
     assert [record["protocol"] for record in records(copy, "evaluation")] == [
-        "mini-v1/original-gt",
-        "mini-v1/aligned-gt-output-dis",
+        "mini-v2-one-camera/original-gt",
+        "mini-v2-one-camera/aligned-gt-output-dis",
     ]
 
 
@@ -83,7 +88,7 @@ def test_a_run_folder_is_evaluated_on_another_split_by_other_metrics(copy, monke
 
 def test_a_checkpoint_alone_brings_model_options_and_training(trained, tmp_path, monkeypatch, capsys):
     checkpoint = tmp_path / "weights.ckpt"
-    shutil.copy(run_folder(trained) / "checkpoints" / "best.ckpt", checkpoint)
+    shutil.copy(run_folder(trained) / "checkpoints" / "last.ckpt", checkpoint)
     arguments = ["evaluate", f"weights={checkpoint}", *TINY_DATA, "metrics=quality", "trainer=cpu"]
     status, _ = in_process(tmp_path, monkeypatch, capsys, *arguments)
     assert not status
@@ -95,8 +100,8 @@ def test_a_checkpoint_alone_brings_model_options_and_training(trained, tmp_path,
 
 def test_in_python_the_scores_are_those_of_the_command_line(trained):
     options = {key.removeprefix("data."): value for key, value in (item.split("=") for item in TINY_DATA)}
-    numbers = {key: int(options[key]) for key in ("num_train", "tile", "crop", "batch_size")}
-    data = package.load_data("mini", **numbers)
+    numbers = {key: int(options[key]) for key in ("num_train", "leaves", "crop", "batch_size")}
+    data = package.load_data("mini", **numbers, megapixels=float(options["megapixels"]))
     model = package.create_model(weights=run_folder(trained))
     result = package.evaluate(model, data, metrics=["psnr", "ssim"], device="cpu", progress=False)
     (record,) = records(trained, "evaluation")
@@ -165,7 +170,7 @@ def pairs(tmp_path_factory):
 @pytest.mark.parametrize("format, tolerance", [("png", 1e-6), ("jpg", 3.0)])
 def test_rendered_images_score_what_their_model_scores(pairs, format, tolerance, monkeypatch, capsys):
     folder, data = pairs
-    checkpoint = run_folder(folder) / "checkpoints" / "best.ckpt"
+    checkpoint = run_folder(folder) / "checkpoints" / "last.ckpt"
     options = ["model=metaisp", *(item for item in TINY_METAISP[1:]), f"weights={checkpoint}", "device=cpu"]
     levels = [item for item in data if "level" in item]
     done = ispbench(
@@ -224,7 +229,7 @@ def test_names_with_an_ending_are_hinted_at(pairs, tmp_path, monkeypatch, capsys
         (["evaluate", "weights=none.ckpt"], "There is no checkpoint file none.ckpt"),
         (["evaluate", "weights=RUN", "modle=lan"], "model"),
         (["evaluate", "weights=RUN", "model=lan"], "is not a checkpoint of this lan"),
-        (["evaluate", "weights=RUN", "data.til=3"], "Did you mean 'tile'?"),
+        (["evaluate", "weights=RUN", "data.crp=3"], "Did you mean 'crop'?"),
         (["evaluate", "weights=RUN", "protocol=aligned"], "Unknown choice protocol=aligned"),
     ],
 )
@@ -239,7 +244,7 @@ def test_a_mistake_in_an_evaluation_is_one_sentence(arguments, sentence, copy, m
 def test_the_model_is_left_untouched_by_the_data_of_an_evaluation(trained):
     model = package.create_model(weights=run_folder(trained) / "checkpoints" / "last.ckpt")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    data = package.load_data("mini", num_train=8, tile=64)
+    data = package.load_data("mini", leaves=1, megapixels=0.004, crop=32)
     package.evaluate(model, data, metrics=["psnr"], limit=2, device="cpu", progress=False)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert (model.black_level, model.white_level) == (64, 1023)
+    assert (model.black_level, model.white_level) == (4096, 65535)

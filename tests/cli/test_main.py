@@ -103,7 +103,7 @@ def test_a_run_trains_tests_and_records(finished):
     assert written["status"] == "finished"
     assert written["model"] == "metaisp"
     assert written["variant"] == "basis_dim=8 num_bases=2 width=8"
-    assert written["protocol"] == "mini-v1/original-gt"
+    assert written["protocol"] == "mini-v2-one-camera/original-gt"
     assert written["simulated"] is True
     assert 0 < written["metrics"]["psnr"] < 60
     assert -1 <= written["metrics"]["ssim"] <= 1
@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_numbers(finished, tmp_path):
 
 
 def test_weights_of_a_run_can_be_tested_again(finished, tmp_path):
-    checkpoint = run_folder(finished[0]) / "checkpoints" / "best.ckpt"
+    checkpoint = run_folder(finished[0]) / "checkpoints" / "last.ckpt"
     done = ispbench(*TINY, "train=false", f"weights={checkpoint}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert record(tmp_path)["metrics"]["psnr"] == pytest.approx(record(finished[0])["metrics"]["psnr"], abs=1e-4)
@@ -173,7 +173,7 @@ def test_weights_of_a_run_can_be_tested_again(finished, tmp_path):
 
 @pytest.mark.parametrize("key", ["weights", "resume"])
 def test_a_checkpoint_of_another_model_is_refused(key, finished, tmp_path, monkeypatch, capsys):
-    checkpoint = run_folder(finished[0]) / "checkpoints" / "best.ckpt"
+    checkpoint = run_folder(finished[0]) / "checkpoints" / "last.ckpt"
     status, errors = in_process(tmp_path, monkeypatch, capsys, "model.width=16", *TINY_RUN, f"{key}={checkpoint}")
     assert status == 1
     assert "is a checkpoint of metaisp with model.width=8" in errors

@@ -34,6 +34,26 @@ def test_every_score_of_every_image():
     assert result.data["n_images"] == 5
 
 
+def test_means_are_broken_down_by_what_the_dataset_knows():
+    class Columns(ToyData):
+        def open(self, split):
+            source = super().open(split)
+            source.columns = {"camera": ["a", "b", "a", "b", "a"], "light": ["1", "1", "1", "2", "2"]}
+            return source
+
+    result = evaluate(ToyISP(), Columns(count=5), metrics=["psnr", "ssim"], **QUIET)
+    assert result.scores.columns.tolist() == ["image", "camera", "light", "psnr", "ssim"]
+    assert result.scores["camera"].tolist() == ["a", "b", "a", "b", "a"]
+    psnrs = result.scores["psnr"].to_numpy(float)
+    assert result.by["camera"]["a"] == {
+        "n_images": 3,
+        "psnr": pytest.approx(psnrs[[0, 2, 4]].mean()),
+        "ssim": pytest.approx(result.scores["ssim"].to_numpy(float)[[0, 2, 4]].mean()),
+    }
+    assert result.by["light"]["2"]["psnr"] == pytest.approx(psnrs[[3, 4]].mean())
+    assert evaluate(ToyISP(), ToyData(count=5), metrics=["psnr"], **QUIET).by == {}
+
+
 @pytest.mark.parametrize("count", [1, 7])
 def test_scores_do_not_depend_on_the_batch_size(count):
     def one_by_one(raw):  # the model's own bits may depend on its batch

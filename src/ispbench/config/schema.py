@@ -174,6 +174,9 @@ RULES: Mapping[str, Rule] = {
     "loss.weights.*": number(),
     "model.placement": TEXT | GROUP,
     "data.crop": EVEN | NULL,
+    "data.downscale": number(1),
+    "data.megapixels": POSITIVE | NULL,
+    "data.train_megapixels": POSITIVE | NULL,
     "data.batch_size": whole(1),
     "data.eval_batch_size": whole(1),
     "data.black_level": number(0),
@@ -229,13 +232,19 @@ def validate(config: "DictConfig", shipped: "DictConfig | None" = None) -> None:
     _check_moved(values)
     trainer = values.get("trainer") or {}
     if trainer.get("_target_") == "pytorch_lightning.Trainer":
-        for name in trainer:
-            if not name.startswith("_") and name not in _TRAINER:
-                raise UserError(f"Unknown key {name!r} in trainer. Valid keys: {', '.join(_TRAINER)}.")
+        _check_names("trainer", trainer, list(_TRAINER))
+    _check_names("eval", values.get("eval") or {}, [key[5:] for key in RULES if key.startswith("eval.")])
     data = values.get("data") or {}
     black, white = (data.get(name, "???") for name in ("black_level", "white_level"))
     if _is_number(black) and _is_number(white) and black >= white:
         raise UserError(f"data.black_level={black} must lie below data.white_level={white}.")
+
+
+def _check_names(group: str, members: Mapping[str, Any], valid: list[str]) -> None:
+    """Checks that ``++`` has added no key that nobody reads."""
+    for name in members:
+        if not name.startswith("_") and name not in valid:
+            raise UserError(f"Unknown key {name!r} in {group}. Valid keys: {', '.join(valid)}.")
 
 
 def _check(key: str, value: Any, default: Any) -> None:

@@ -46,6 +46,7 @@ _AFTER = {
     "megapixels_per_s": ("efficiency", "megapixels_per_s"),
     "device": ("efficiency", "device"),
     "precision": ("efficiency", "precision"),
+    "trained_on": ("training", "data"),
     "seed": ("seed",),
     "steps": ("training", "steps"),
     "checkpoint": ("checkpoint", "name"),
@@ -210,7 +211,7 @@ def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
             for row in rows
         ]
         title = f"{protocol}{'' if split == 'test' else f', {split} split'}, {metric} by {by}, rules {rules}"
-        table(shown, cells, title=title)
+        table(shown, cells, title=title, min_width=60 + sum(max(len(value), 6) + 3 for value in values))
 
 
 def _correlation(rows: pd.DataFrame) -> str:

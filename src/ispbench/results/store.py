@@ -101,9 +101,15 @@ def _join(evaluation: dict[str, Any], training: dict[str, Any]) -> dict[str, Any
         "config_hash": evaluation.get("key") or training["key"],
         "data": {**training.get("data", {}), **evaluation.get("data", {})},
         "notes": {**training.get("notes", {}), **evaluation.get("notes", {})},
-        "training": training.get("training", {}) | {"commit": training.get("git", {}).get("commit")},
+        "training": training.get("training", {}) | _origin(training),
         "kind": "measured",
     }
+
+
+def _origin(training: dict[str, Any]) -> dict[str, Any]:
+    """Of what code and of which data a training was."""
+    data = training.get("config", {}).get("data", {})
+    return {"commit": training.get("git", {}).get("commit"), "data": data.get("version")}
 
 
 def _nested(evaluation: dict[str, Any]) -> dict[str, Any]:
