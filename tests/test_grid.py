@@ -13,7 +13,7 @@ GRID = [
     "model.width=8",
     "model.basis_dim=8",
     *TINY_RUN,
-    "metrics.quality.lpips=null",
+    "metrics.scores=[psnr,ssim]",
 ]
 GRID += ["metrics.complexity=null", "metrics.latency=null", "trainer.max_steps=4", "seed=0"]
 FEW, SIX = (0, 1, 5), (0, 1, 2, 3, 4, 5)  # numbers of bases; a block of none is a mistake: that cell fails
@@ -41,7 +41,7 @@ if not any("resource_tracker" in word for word in sys.argv):
 
 
 def records(folder):
-    found = [json.loads(path.read_text()) for path in (folder / "results" / "runs").glob("*.json")]
+    found = [json.loads(path.read_text()) for path in (folder / "results" / "trainings").glob("*.json")]
     return {record["config"]["model"]["num_bases"]: record for record in found}
 
 

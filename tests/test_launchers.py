@@ -36,10 +36,10 @@ def test_a_grid_ends_with_a_record_of_every_cell(name, tmp_path):
     pytest.importorskip(PLUGINS[name])
     done = ispbench("-m", f"launcher={name}", *GRID, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "runs").glob("*.json")]
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results" / "trainings").glob("*.json")]
     assert sorted(record["config"]["model"]["num_bases"] for record in records) == [1, 2]
     assert {record["status"] for record in records} == {"finished"}
-    assert len({record["config_hash"] for record in records}) == 2
+    assert len({record["key"] for record in records}) == 2
 
 
 def test_slurm_gets_one_gpu_a_cell_and_queues_it_again(tmp_path, monkeypatch):

@@ -188,14 +188,14 @@ def test_every_real_file_trains_and_tests_from_the_command_line(shared, tmp_path
     """All files of the folder, the two splits by name; two steps of a tiny network, the record names the target."""
     settings = ["data=camera", f"data.root={shared}/data/raw", "data.tile=256", "data.crop=32", "data.batch_size=2"]
     settings += ["num_workers=0", "trainer.val_check_interval=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
-    settings += ["trainer.limit_val_batches=1", "metrics.quality.lpips=null", "metrics.latency.repetitions=1"]
+    settings += ["trainer.limit_val_batches=1", "metrics.scores=[psnr,ssim]", "metrics.latency.repetitions=1"]
     settings += ["metrics.latency.height=32", "metrics.latency.width=32"]
     done = ispbench(*TINY_METAISP, *settings, cwd=tmp_path, ISPBENCH_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "cache" / "camera-v1-libraw").iterdir())) == len(SHARED_FILES)
     for name in SHARED_FILES:
         assert (f"{name}: no white balance, gray world assumed" in done.stderr) == (not name.startswith("Canon"))
-    (path,) = (tmp_path / "results" / "runs").glob("*.json")
+    (path,) = (tmp_path / "results" / "evaluations").glob("*.json")
     record = json.loads(path.read_text())
     assert record["status"] == "finished"
     assert record["protocol"].startswith("camera-v1-libraw")

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from ispbench.errors import UserError
+from ispbench.evaluation.evaluate import evaluate
 from ispbench.metrics.quality import psnr
 from ispbench.protocols import aligned_targets as targets
 from ispbench.protocols.aligned import AlignedToOutput, AlignedToRaw
 from ispbench.protocols.flow import DIS, warp
 from ispbench.protocols.mapping import FittedGCM
 from ispbench.protocols.original import OriginalGT
+from ispbench.raw.demosaic import bilinear
 from tests.conftest import REPOSITORY, ispbench
 from tests.protocols.pairs import Shifted, ShiftedData, first_pair
 
@@ -32,7 +34,7 @@ class Counting(FittedGCM):
 
 
 def protocol(cache, mapping=None):
-    return AlignedToRaw(DIS(), mapping or FittedGCM(**QUICK), str(cache))
+    return AlignedToRaw(DIS(), mapping or FittedGCM(**QUICK), cache=str(cache))
 
 
 def batch_of(data, numbers):
@@ -82,7 +84,9 @@ def test_other_pairs_or_settings_have_other_targets(tmp_path):
     base = protocol(tmp_path).targets(ShiftedData(), "test").folder
     assert protocol(tmp_path).targets(ShiftedData(shift=(1.0, 0.0)), "test").folder != base
     assert protocol(tmp_path, FittedGCM(steps=10)).targets(ShiftedData(), "test").folder != base
-    assert AlignedToRaw(DIS("fast"), FittedGCM(**QUICK), str(tmp_path)).targets(ShiftedData(), "test").folder != base
+    assert (
+        AlignedToRaw(DIS("fast"), FittedGCM(**QUICK), cache=str(tmp_path)).targets(ShiftedData(), "test").folder != base
+    )
 
 
 def test_an_interruption_loses_nothing(tmp_path):
@@ -219,3 +223,11 @@ def test_warping_back_and_forth_is_nearly_the_identity():
     there, _ = warp(photo, flow)
     back, _ = warp(there, -flow)
     torch.testing.assert_close(back[:, 4:-4, 4:-4], photo[:, 4:-4, 4:-4], rtol=0, atol=1e-3)
+
+
+def test_an_evaluation_makes_the_targets_that_the_cache_lacks(tmp_path):
+    result = evaluate(
+        bilinear, ShiftedData(count=1), protocol(tmp_path), metrics=["psnr"], device="cpu", progress=False
+    )
+    assert result.summary["psnr"] > 0
+    assert list(tmp_path.rglob("index.json"))

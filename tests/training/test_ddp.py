@@ -1,18 +1,18 @@
 """Two processes train and test like one."""
 
-import json
-
 import pytest
 
+from ispbench.results import store
 from tests.conftest import TINY_METAISP, TINY_RUN, ispbench
 
-RUN = [*TINY_METAISP, *TINY_RUN, "trainer.max_steps=6", "metrics.quality.lpips=null", "metrics.latency=null"]
+RUN = [*TINY_METAISP, *TINY_RUN, "trainer.max_steps=6", "metrics.scores=[psnr,ssim,ciede2000]", "metrics.latency=null"]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 
 
 def record(folder):
-    (path,) = (folder / "results" / "runs").glob("*.json")
-    return json.loads(path.read_text())
+    """The evaluation, with the section of its training."""
+    (row,) = store.load(folder / "results")
+    return row
 
 
 def test_the_scores_are_those_of_one_process(tmp_path):

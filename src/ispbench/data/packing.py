@@ -101,10 +101,10 @@ class PackedSource(PairSource):
     def _content(self, offset: int, length: int) -> np.ndarray:
         if self._file is None:
             self._file = self.path.open("rb")
-        content = os.pread(self._file.fileno(), length, offset)
-        if len(content) != length:
+        content = np.empty(length, np.uint8)
+        if os.preadv(self._file.fileno(), [content.data], offset) != length:
             raise UserError(f"{self.path} was cut short while it was in use; delete it.")
-        return np.frombuffer(content, np.uint8)
+        return content
 
 
 def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSource:

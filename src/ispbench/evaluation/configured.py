@@ -66,7 +66,7 @@ def base_identity(config: DictConfig, data: PairedDataModule, protocol: Protocol
     split = config.eval.split
     return {
         "data": {"pairs": data.source(split).fingerprint[:16], "levels": [data.black_level, data.white_level]},
-        "protocol": protocol.identity(),
+        "protocol": protocol.identity() | ({"code": code} if (code := code_digest(protocol)) else {}),
         "split": split,
         "limit": config.eval.limit,
         "metrics": {name: _metric_identity(metric) for name, metric in metrics_of(config.metrics).items()},

@@ -140,7 +140,8 @@ def score_outputs(
     names = data.source(split).names
     if not len(names):
         raise UserError(f"The {split} split of {data.version} has no pairs; run: ispbench data check")
-    extra = protocol.prepare(data, split)
+    with torch.inference_mode(False):  # a protocol may fit what it needs
+        extra = protocol.prepare(data, split)
     rank, world_size = _process()
     table = ImageScores().to(device)
     loader = data.evaluation_loader(split, rank, world_size, limit)

@@ -3,6 +3,7 @@
 What was done before is not done again: one training serves any number of protocols, metrics and splits.
 """
 
+import logging
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -139,10 +140,13 @@ def _evaluate(
 
 
 def _discard(folder: Path) -> None:
-    """Removes the folder that Hydra made for a run which needed none of its own."""
-    if (
-        is_first_process()
-        and folder.is_dir()
-        and {path.name for path in folder.iterdir()} <= {".hydra", "ispbench.log"}
-    ):
+    """Removes the folder that Hydra made for a run which needed none of its own, and Hydra's log in it."""
+    if not is_first_process() or not folder.is_dir():
+        return
+    if {path.name for path in folder.iterdir()} <= {".hydra", "ispbench.log"}:
+        root = logging.getLogger()
+        for handler in list(root.handlers):
+            if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.resolve():
+                root.removeHandler(handler)
+                handler.close()
         shutil.rmtree(folder, ignore_errors=True)
