@@ -11,7 +11,7 @@ def test_the_cache_of_a_user_without_a_home_is_asked_for(monkeypatch, tmp_path):
     for name in ("HOME", "XDG_CACHE_HOME", "ISPBENCH_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", nobody)
-    with pytest.raises(UserError, match=r"no home folder for the cache .*; set ISPBENCH_CACHE to a folder"):
+    with pytest.raises(UserError, match=r"no home folder to keep the cache in; set ISPBENCH_CACHE to a folder"):
         cache_folder()
     monkeypatch.setenv("ISPBENCH_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
