@@ -3,12 +3,14 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarks.plain_metaisp import plain_forward
 
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
 from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve
+from ispbench.models.shortcuts import without_shortcuts
 from tests.conftest import TINY_METAISP
 
 SMALL = TINY_METAISP[1:]
@@ -167,3 +169,25 @@ def test_input_gamma_is_the_power_of_the_raw():
 def test_unknown_choices_name_the_valid_ones(override, message):
     with pytest.raises(UserError, match=message):
         build_model("metaisp", [override])
+
+
+@pytest.mark.parametrize("batch, training", [(1, False), (2, False), (2, True)])
+def test_shortcuts_change_nothing(batch, training):
+    torch.manual_seed(0)
+    model = randomised(build_model("metaisp", SMALL))
+    raw = torch.rand(batch, 4, 24, 32)
+    with torch.set_grad_enabled(training):
+        images = model.net(raw)
+        with without_shortcuts():
+            described = model.net(raw)
+        plain = plain_forward(model.net, raw)
+    torch.testing.assert_close(images, described, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(images, plain, rtol=1e-4, atol=1e-5)
+    if training:
+        parameters = list(model.net.parameters())
+        for ours, theirs in zip(
+            torch.autograd.grad(images.square().sum(), parameters),
+            torch.autograd.grad(plain.square().sum(), parameters),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))

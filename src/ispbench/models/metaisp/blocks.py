@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from timm.layers import SqueezeExcite
 from torch import Tensor, nn
 
+from ispbench.models import shortcuts
 from ispbench.models.layers import LayerNorm2d
 
 # Spread of the channel bases around the identity when training starts.
@@ -40,8 +41,27 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the weights w_n of each image, shape (B, N)."""
-        weights = self.out(F.relu(self.hidden(self.spatial(x).mean((2, 3)))))
+        weights = self.out(F.relu(self.hidden(self.descriptor(x))))
         return weights.softmax(1) if self.weighting == "softmax" else weights
+
+    def descriptor(self, x: Tensor) -> Tensor:
+        """The global average of the depthwise convolution, shape (B, C).
+
+        A tap of the kernel sees all of the map but the row and the column that it shifts into the zero padding, so that
+        the average follows from nine averages of the map and nothing is convolved.
+        """
+        if isinstance(self.spatial, nn.Identity) or not shortcuts.taken():
+            return self.spatial(x).mean((2, 3))
+        rows, columns = (_seen(size, x) for size in x.shape[2:])
+        averages = columns @ (rows @ x.permute(0, 2, 3, 1).flatten(2)).unflatten(2, (x.shape[3], -1))  # (B, 3, 3, C)
+        return (averages.flatten(1, 2) * self.spatial.weight.flatten(1).T).sum(1) + self.spatial.bias
+
+
+def _seen(size: int, like: Tensor) -> Tensor:
+    """Averages of a line of pixels without the last, with all, and without the first, a matrix of shape (3, size)."""
+    seen = like.new_full((3, size), 1 / size)
+    seen[0, -1] = seen[2, 0] = 0
+    return seen
 
 
 class _CorrectionBlock(nn.Module):
@@ -58,10 +78,13 @@ class _CorrectionBlock(nn.Module):
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
+        return self.correct(self.project(features), weights)
+
     def forward(self, x: Tensor) -> Tensor:
         """Corrects a feature map, shape (B, C, H, W) to the same."""
         features = F.gelu(self.conv(self.norm(x)))
-        return x + self.back(self.correct(self.project(features), self.predictor(features)))
+        return x + self.back(self.project_and_correct(features, self.predictor(features)))
 
 
 class ChannelCorrection(_CorrectionBlock):
@@ -84,8 +107,17 @@ class ChannelCorrection(_CorrectionBlock):
 
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Applies M to the channels of Y, shapes (B, K, H, W) and (B, N)."""
-        matrix = torch.einsum("bn,nkl->blk", weights, self.bases)
-        return torch.bmm(matrix.to(y.dtype), y.flatten(2)).view_as(y)
+        matrix = torch.einsum("bn,nkl->bkl", weights, self.bases)
+        pixels = y.permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.bmm(pixels, matrix.to(y.dtype)).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
+
+    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Projects and applies M; for a single image in inference by one convolution, M folded into its kernel."""
+        if len(features) > 1 or torch.is_grad_enabled() or not shortcuts.taken():
+            return super().project_and_correct(features, weights)
+        matrix = torch.einsum("n,nkl->lk", weights[0], self.bases)
+        kernel = (matrix @ self.project.weight.flatten(1)).view_as(self.project.weight)
+        return F.conv2d(features, kernel, matrix @ self.project.bias, padding=1)
 
 
 class SpatialCorrection(_CorrectionBlock):
@@ -105,10 +137,11 @@ class SpatialCorrection(_CorrectionBlock):
     def attention(self, y: Tensor, weights: Tensor) -> Tensor:
         """The spatial attention map S, shape (B, 1, H, W), in [-1, 1]."""
         vector = F.normalize(weights @ self.bases, dim=1)
-        dot = torch.bmm(vector.to(y.dtype)[:, None], y.flatten(2)).view(len(y), 1, *y.shape[2:])
+        pixels = y.permute(0, 2, 3, 1)
+        dot = torch.bmm(pixels.flatten(1, 2), vector.to(y.dtype)[:, :, None]).unflatten(1, y.shape[2:])
         precision = torch.promote_types(y.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(y, dim=1, keepdim=True, dtype=precision)
-        return (dot / norm.clamp_min(1e-6)).to(y.dtype)
+        norm = torch.linalg.vector_norm(pixels, dim=3, keepdim=True, dtype=precision)
+        return (dot / norm.clamp_min(1e-6)).to(y.dtype).permute(0, 3, 1, 2)
 
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Scales the pixels of Y, shapes (B, K, H, W) and (B, N)."""

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
+from ispbench.models import shortcuts
 from ispbench.models.interface import ISPModel
-from ispbench.models.layers import haar, inverse_haar
+from ispbench.models.layers import conv_inverse_haar, haar, haar_conv, inverse_haar
 from ispbench.models.metaisp.blocks import (
     ChannelCorrection,
     PlainBlock,
@@ -36,7 +38,9 @@ class HaarDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C', H/2, W/2)."""
-        return self.conv(haar(x))
+        if not shortcuts.taken():
+            return self.conv(haar(x))
+        return haar_conv(x, self.conv.weight, self.conv.bias)
 
 
 class HaarUp(nn.Module):
@@ -48,7 +52,9 @@ class HaarUp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C', 2H, 2W)."""
-        return inverse_haar(self.conv(x))
+        if not shortcuts.taken():
+            return inverse_haar(self.conv(x))
+        return conv_inverse_haar(x, self.conv.weight, self.conv.bias)
 
 
 def _strided_down(channels: int, out_channels: int) -> nn.Module:
@@ -131,7 +137,7 @@ class MetaISPNet(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Renders the image of canonical packed RAW."""
         x = raw.clamp_min(0).pow(1 / self.input_gamma) if self.input_gamma != 1 else raw
-        x = self.head(x)
+        x = self.head(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
