@@ -14,13 +14,14 @@ from timm.layers import SqueezeExcite
 from torch import Tensor, nn
 
 from ispbench.models import shortcuts
+from ispbench.models.dynamic import DynamicWeights
 from ispbench.models.layers import LayerNorm2d
 
 # Spread of the channel bases around the identity when training starts.
 _BASIS_NOISE = 0.1
 
 
-class Predictor(nn.Module):
+class Predictor(DynamicWeights):
     """Predicts the weights of N bases from a feature map, shape (B, C, H, W) to (B, N).
 
     Args:
