@@ -70,7 +70,7 @@ def haar_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(corners, kernel, bias, padding=1)
 
 
-def conv_inverse_haar(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def conv_inverse_haar(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`inverse_haar` of a 3x3 convolution, the transform folded into its kernel.
 
     Args:
@@ -84,7 +84,7 @@ def conv_inverse_haar(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     n, _, h, w = x.shape
     c = len(weight) // 4
     kernel = torch.einsum("cbiyx,bk->kciyx", weight.unflatten(0, (c, 4)), _bands(weight)).flatten(0, 1)
-    offset = torch.einsum("cb,bk->kc", bias.unflatten(0, (c, 4)), _bands(bias)).flatten()
+    offset = None if bias is None else torch.einsum("cb,bk->kc", bias.unflatten(0, (c, 4)), _bands(bias)).flatten()
     corners = F.conv2d(x, kernel, offset, padding=1).permute(0, 2, 3, 1)
     return corners.reshape(n, h, w, 2, 2, c).transpose(2, 3).reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
 
