@@ -3,12 +3,22 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarks.plain_metaisp import plain_forward
 
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
-from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
+from ispbench.models.dynamic import recorded
+from ispbench.models.metaisp.blocks import (
+    BASIS_INITS,
+    DESCRIPTOR_NORMS,
+    NORMS,
+    ChannelCorrection,
+    Predictor,
+    SpatialCorrection,
+)
 from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve
+from ispbench.models.shortcuts import without_shortcuts
 from tests.conftest import TINY_METAISP
 
 SMALL = TINY_METAISP[1:]
@@ -72,7 +82,8 @@ def test_a_pixel_of_zeros_has_a_gradient():
 
 def test_weights_depend_on_the_image_and_sum_to_one():
     predictor = Predictor(4, 3)
-    weights = predictor(torch.randn(2, 4, 6, 6))
+    features = torch.randn(2, 4, 6, 6)
+    weights = predictor(features, features)
     torch.testing.assert_close(weights.sum(1), torch.ones(2))
     assert not torch.allclose(weights[0], weights[1])
 
@@ -160,6 +171,11 @@ def test_input_gamma_is_the_power_of_the_raw():
         ("model.resampling=fft", "dwt or strided"),
         ("model.tail=long", "double, single"),
         ("model.predictor=mlp", "depthwise or pool"),
+        ("model.norm=batch", "layer or group or none"),
+        ("model.basis_init=zero", "identity or orthogonal or normal"),
+        ("model.descriptor=pixels", "features or input or energy"),
+        ("model.descriptor_norm=batch", "none or layer or running"),
+        ("model.temperature=0", "above 0"),
         ("model.weighting=hard", "softmax or linear"),
         ("model.num_bases=0", "at least 1"),
     ],
@@ -167,3 +183,61 @@ def test_input_gamma_is_the_power_of_the_raw():
 def test_unknown_choices_name_the_valid_ones(override, message):
     with pytest.raises(UserError, match=message):
         build_model("metaisp", [override])
+
+
+@pytest.mark.parametrize("batch, training", [(1, False), (2, False), (2, True)])
+def test_shortcuts_change_nothing(batch, training):
+    torch.manual_seed(0)
+    model = randomised(build_model("metaisp", SMALL))
+    raw = torch.rand(batch, 4, 24, 32)
+    with torch.set_grad_enabled(training):
+        images = model.net(raw)
+        with without_shortcuts():
+            described = model.net(raw)
+        plain = plain_forward(model.net, raw)
+    torch.testing.assert_close(images, described, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(images, plain, rtol=1e-4, atol=1e-5)
+    if training:
+        parameters = list(model.net.parameters())
+        for ours, theirs in zip(
+            torch.autograd.grad(images.square().sum(), parameters),
+            torch.autograd.grad(plain.square().sum(), parameters),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("descriptor", ["features", "input", "energy"])
+@pytest.mark.parametrize("descriptor_norm", DESCRIPTOR_NORMS)
+def test_every_descriptor_tells_images_apart(norm, descriptor, descriptor_norm):
+    torch.manual_seed(0)
+    options = [
+        f"model.{key}={value}" for key, value in locals().items() if key in ("norm", "descriptor", "descriptor_norm")
+    ]
+    model = build_model("metaisp", [*SMALL, *options, "model.temperature=0.1"])
+    raw = torch.rand(4, 4, 16, 16) * torch.tensor([0.1, 0.3, 0.6, 1.0]).view(4, 1, 1, 1)
+    F.l1_loss(model(raw), torch.rand(4, 3, 32, 32)).backward()
+    assert all(value.grad.isfinite().all() for value in model.parameters() if value.grad is not None)
+    model.eval()
+    with recorded(model) as weights, torch.no_grad():
+        model(raw)
+    assert any(torch.cat(values).std(0).max() > 1e-6 for values in weights)
+
+
+@pytest.mark.parametrize("init", BASIS_INITS)
+def test_matrices_keep_the_scale_of_what_they_mix(init):
+    torch.manual_seed(0)
+    matrix = BASIS_INITS[init](64)
+    scale = (torch.randn(256, 64) @ matrix).std()
+    assert scale == pytest.approx(1, abs=0.1)
+    if init == "orthogonal":
+        torch.testing.assert_close(matrix @ matrix.T, torch.eye(64), atol=1e-5, rtol=0)
+
+
+def test_the_temperature_divides_the_logits():
+    predictor = randomised(Predictor(4, 3))
+    features = torch.randn(2, 4, 6, 6)
+    warm = predictor(features, features).log()
+    predictor.temperature = 0.5
+    torch.testing.assert_close(predictor(features, features), (2 * warm).softmax(1))

@@ -25,6 +25,8 @@ OPTIONS = {
         {"tail": "full_size", "predictor": "pool"},
         *({"placement": preset} for preset in ("mccb_only", "mscb_only", "none", "encoder_only", "mscb_first", "se")),
         {"placement": "bottleneck_only", "ablated": "conv"},
+        {"norm": "none", "descriptor_norm": "running"},
+        {"norm": "none", "placement": "none", "ablated": "conv"},
         {"basis_dim": 24, "placement": "none", "ablated": "conv"},
         {"placement": {"encoder1": ["se"], "bottleneck": ["mscb", "mccb"], "decoder1": ["conv"]}},
     ],
@@ -71,8 +73,15 @@ def test_options_are_read(name, options):
 def test_options_that_shapes_tell_are_all_tried_here():
     for name in LEARNED:
         model, keys = module._default(name)
-        silent = {"_target_", "init", "pretrained", "encoder", *model.untold_options}  # no other encoder is looked for
-        assert set(keys) - silent == {key for options in OPTIONS.get(name, []) for key in options}, name
+        silent = {
+            "_target_",
+            "init",
+            "basis_init",
+            "pretrained",
+            "encoder",
+            *model.untold_options,
+        }  # no other encoder is looked for
+        assert set(keys) - silent == {key for options in OPTIONS.get(name, []) for key in options} - silent, name
 
 
 def test_the_nearest_is_named_if_none_fits():

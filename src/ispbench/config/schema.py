@@ -193,6 +193,7 @@ RULES: Mapping[str, Rule] = {
     "metrics.validation": list_of(TEXT),
     "metrics.lpips_weights": TEXT | NULL,
     "metrics.extra": GROUP,
+    "metrics.dynamic": TRUTH,
     "metrics.*.height": EVEN,
     "metrics.*.width": EVEN,
     "metrics.*.repetitions": whole(1),

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ispbench.models.interface import ISPModel
 from ispbench.models.layers import LayerNorm2d
+from ispbench.models.shortcuts import without_shortcuts
 
 _NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm")
 _MOVES = {"clone", "_to_copy", "copy_", "copy", "detach", "fill_", "zero_", "lift_fresh"}  # of data, no arithmetic
@@ -53,10 +54,10 @@ class Complexity:
 
 
 def complexity(model: ISPModel, height: int = 448, width: int = 448) -> Complexity:
-    """Counts a model at one Bayer image of the given height and width."""
+    """Counts a model at one Bayer image of the given height and width, without the shortcuts that it may take."""
     ghost = copy.deepcopy(model).to("meta").float().eval().requires_grad_()
     raw = torch.empty(1, 4, height // 2, width // 2, device="meta")
-    with FlopCounterMode(display=False) as counter, _Operations(ghost) as operations:
+    with without_shortcuts(), FlopCounterMode(display=False) as counter, _Operations(ghost) as operations:
         image = ghost.forward_scales(raw)[0]
     parameters = list(ghost.net.parameters())
     used = parameters

@@ -16,6 +16,7 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.deploy import merge_branches
+from ispbench.evaluation.dynamic import probe
 from ispbench.evaluation.evaluate import Observer, Result, best_device, evaluate
 from ispbench.evaluation.latency import latency
 from ispbench.evaluation.sizes import SIZES
@@ -23,6 +24,7 @@ from ispbench.files import hash_file
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.table import TABLE, Metric, choose
 from ispbench.models.build import build_model
+from ispbench.models.dynamic import predictors
 from ispbench.models.ensemble import Evaluation as Ensemble
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
@@ -128,17 +130,22 @@ def run(
         tested = _prepare(record, config, data, source, model)
         if writes and config.metrics.complexity:
             record.complexity = _complexity(tested, **config.metrics.complexity)
+        options = {
+            "device": _device(config),
+            "precision": config.eval.precision,
+            "limit": config.eval.limit,
+        }
         result = evaluate(
             tested,
             data,
             protocol,
             config.eval.split,
             metrics_of(config.metrics),
-            device=_device(config),
-            precision=config.eval.precision,
-            limit=config.eval.limit,
             observers=observers,
+            **options,
         )
+        if config.metrics.dynamic and predictors(tested):
+            record.dynamic = asdict(probe(tested, data, protocol, config.eval.split, **options))
         if writes and config.metrics.latency:
             record.efficiency = _latency(tested, **config.metrics.latency)
         record.metrics, record.by, record.data = dict(result.summary), dict(result.by), record.data | result.data

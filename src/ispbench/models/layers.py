@@ -52,8 +52,53 @@ def _cells(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x[..., 0::2, 0::2], x[..., 0::2, 1::2], x[..., 1::2, 0::2], x[..., 1::2, 1::2]
 
 
+def haar_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A 3x3 convolution of `haar`'s bands, the transform folded into its kernel.
+
+    Args:
+        x: Shape (N, C, H, W), H and W even; fastest in channels_last.
+        weight: Shape (C', 4C, 3, 3).
+        bias: Shape (C',).
+
+    Returns:
+        Shape (N, C', H/2, W/2), equal to ``conv(haar(x))`` up to rounding.
+    """
+    n, c, h, w = x.shape
+    corners = x.permute(0, 2, 3, 1).reshape(n, h // 2, 2, w // 2, 2, c).transpose(2, 3)
+    corners = corners.reshape(n, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
+    kernel = torch.einsum("ocbyx,bk->okcyx", weight.unflatten(1, (c, 4)), _bands(weight)).flatten(1, 2)
+    return F.conv2d(corners, kernel, bias, padding=1)
+
+
+def conv_inverse_haar(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`inverse_haar` of a 3x3 convolution, the transform folded into its kernel.
+
+    Args:
+        x: Shape (N, C, H, W); fastest in channels_last.
+        weight: Shape (4C', C, 3, 3).
+        bias: Shape (4C',).
+
+    Returns:
+        Shape (N, C', 2H, 2W), equal to ``inverse_haar(conv(x))`` up to rounding.
+    """
+    n, _, h, w = x.shape
+    c = len(weight) // 4
+    kernel = torch.einsum("cbiyx,bk->kciyx", weight.unflatten(0, (c, 4)), _bands(weight)).flatten(0, 1)
+    offset = None if bias is None else torch.einsum("cb,bk->kc", bias.unflatten(0, (c, 4)), _bands(bias)).flatten()
+    corners = F.conv2d(x, kernel, offset, padding=1).permute(0, 2, 3, 1)
+    return corners.reshape(n, h, w, 2, 2, c).transpose(2, 3).reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+
+def _bands(like: Tensor) -> Tensor:
+    """The Haar transform of one cell, bands by corners, row by row; it is its own inverse."""
+    return like.new_tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+
+
 class LayerNorm2d(nn.Module):
-    """Layer normalization over the channels of each pixel, shape (N, C, H, W), with learned gain and bias."""
+    """Layer normalization over the channels of each pixel, shape (N, C, H, W), with learned gain and bias.
+
+    The output is in channels_last, in which the input is normalized without a copy.
+    """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -63,6 +108,6 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalizes each pixel over its channels."""
-        variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
-        gain = self.weight.view(1, -1, 1, 1) * torch.rsqrt(variance + self.eps)
-        return (x - mean) * gain + self.bias.view(1, -1, 1, 1)
+        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps).permute(
+            0, 3, 1, 2
+        )

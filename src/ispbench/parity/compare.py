@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ispbench.checkpoints import load_official, load_strictly
+from ispbench.models.shortcuts import without_shortcuts
 from ispbench.parity.vectors import Vector
 
 # The reference output of a network that amplifies float32 rounding beyond the tolerance is itself rounding: it is
@@ -51,8 +52,10 @@ def compare(vector: Vector) -> Parity:
     if vector.key in ILL_CONDITIONED:
         net, inputs = net.double(), [tensor.double() for tensor in inputs]
         tolerance = ILL_CONDITIONED[vector.key] * vector.scale
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad():
         output = net(*inputs)
+        with without_shortcuts(), FlopCounterMode(display=False) as counter:
+            net(*inputs)
     return Parity(
         key=vector.key,
         error=vector.error(output.numpy()),

@@ -143,6 +143,7 @@ class EvaluationRecord(Record):
         by: The same means by camera, light and so on, where the dataset knows such things of its images.
         complexity: Parameters and MACs.
         efficiency: Latency and memory.
+        dynamic: What dynamic weights are worth, see `ispbench.evaluation.dynamic`; empty for static networks.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -159,6 +160,7 @@ class EvaluationRecord(Record):
     by: dict[str, Any] = field(default_factory=dict)
     complexity: dict[str, Any] = field(default_factory=dict)
     efficiency: dict[str, Any] = field(default_factory=dict)
+    dynamic: dict[str, Any] = field(default_factory=dict)
 
     def _title(self) -> tuple[str, ...]:
         return (*super()._title(), self.protocol.partition("/")[2] or self.protocol, self.split)

@@ -92,7 +92,7 @@ def load(results: Path) -> list[dict[str, Any]]:
 
 def _join(evaluation: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
     empty: dict[str, Any] = {"protocol": "", "rules": "", "simulated": False, "split": ""}
-    empty |= {"metrics": {}, "complexity": {}, "efficiency": {}, "training": {}, "notes": {}}
+    empty |= {"metrics": {}, "complexity": {}, "efficiency": {}, "dynamic": {}, "training": {}, "notes": {}}
     return {
         **empty,
         **training,

@@ -9,7 +9,7 @@ from ispbench.results.differences import ABSENT, changes_from_default, differenc
 from ispbench.results.lookup import Run
 
 HEADINGS = ("run", "state", "model", "protocol", "seed", "steps", "PSNR ↑", "time")
-_MEASURED = ("metrics", "complexity", "efficiency", "training")
+_MEASURED = ("metrics", "complexity", "efficiency", "dynamic", "training")
 
 
 @dataclass(frozen=True)

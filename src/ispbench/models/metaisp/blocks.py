@@ -7,49 +7,114 @@ Reference: Chen et al., "MetaISP: Efficient RAW-to-sRGB Mappings with Merely 1M 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from timm.layers import SqueezeExcite
 from torch import Tensor, nn
 
+from ispbench.models import shortcuts
+from ispbench.models.dynamic import DynamicWeights
 from ispbench.models.layers import LayerNorm2d
 
-# Spread of the channel bases around the identity when training starts.
-_BASIS_NOISE = 0.1
+Norm = Callable[[int], nn.Module]
+
+# What stands before the first convolution of a block: ``group`` normalizes the whole map by one mean and variance.
+NORMS: dict[str, Norm] = {
+    "layer": LayerNorm2d,
+    "group": partial(nn.GroupNorm, 1),
+    "none": lambda channels: nn.Identity(),
+}
+
+# How a matrix of MCCB starts; every one lets the scale of Y pass.
+BASIS_INITS: dict[str, Callable[[int], Tensor]] = {
+    "identity": lambda size: torch.eye(size) + torch.randn(size, size) * (0.1 / size**0.5),
+    "orthogonal": lambda size: nn.init.orthogonal_(torch.empty(size, size)),
+    "normal": lambda size: torch.randn(size, size) / size**0.5,
+}
 
 
-class Predictor(nn.Module):
-    """Predicts the weights of N bases from a feature map, shape (B, C, H, W) to (B, N).
+# What normalizes the descriptor of an image; ``running``: statistics over images, as batch norm keeps them.
+DESCRIPTOR_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: nn.Identity(),
+    "layer": partial(nn.LayerNorm, elementwise_affine=False),
+    "running": partial(nn.BatchNorm1d, affine=False),
+}
+
+
+class Predictor(DynamicWeights):
+    """Predicts the weights of N bases for each image.
 
     Args:
         channels: C.
         num_bases: N.
         depthwise: Whether a depthwise 3x3 convolution stands before the global average.
         weighting: ``softmax`` for weights that sum to one, ``linear`` for free ones.
+        descriptor: What is averaged: ``features``, those that the block corrects; ``input``, the block's input, whose
+            level no norm has removed; ``energy``, the squares of that input, of whose averages the logarithm is taken.
+        descriptor_norm: A key of `DESCRIPTOR_NORMS`.
+        temperature: What the logits are divided by.
     """
 
-    def __init__(self, channels: int, num_bases: int, depthwise: bool = True, weighting: str = "softmax") -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_bases: int,
+        depthwise: bool = True,
+        weighting: str = "softmax",
+        descriptor: str = "features",
+        descriptor_norm: str = "none",
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
-        if weighting not in ("softmax", "linear"):
-            raise ValueError(f"weighting is softmax or linear, not {weighting!r}")
+        depthwise = depthwise and descriptor != "energy"
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1, groups=channels) if depthwise else nn.Identity()
+        self.norm = DESCRIPTOR_NORMS[descriptor_norm](channels)
         self.hidden = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, num_bases)
-        self.weighting = weighting
+        self.weighting, self.descriptor, self.temperature = weighting, descriptor, temperature
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns the weights w_n of each image, shape (B, N)."""
-        weights = self.out(F.relu(self.hidden(self.spatial(x).mean((2, 3)))))
+    def forward(self, features: Tensor, x: Tensor) -> Tensor:
+        """Returns the weights w_n of each image, shape (B, N).
+
+        Args:
+            features: Of the block, shape (B, C, H, W).
+            x: The block's input, of the same shape.
+        """
+        if self.descriptor == "energy":
+            pooled = x.square().mean((2, 3)).clamp_min(1e-8).log()
+        else:
+            pooled = self.pool(x if self.descriptor == "input" else features)
+        weights = self.out(F.relu(self.hidden(self.norm(pooled)))) / self.temperature
         return weights.softmax(1) if self.weighting == "softmax" else weights
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The global average of the depthwise convolution, shape (B, C).
+
+        A tap of the kernel sees all of the map but the row and the column that it shifts into the zero padding, so that
+        the average follows from nine averages of the map and nothing is convolved.
+        """
+        if isinstance(self.spatial, nn.Identity) or not shortcuts.taken():
+            return self.spatial(x).mean((2, 3))
+        rows, columns = (_seen(size, x) for size in x.shape[2:])
+        averages = columns @ (rows @ x.permute(0, 2, 3, 1).flatten(2)).unflatten(2, (x.shape[3], -1))  # (B, 3, 3, C)
+        return (averages.flatten(1, 2) * self.spatial.weight.flatten(1).T).sum(1) + self.spatial.bias
+
+
+def _seen(size: int, like: Tensor) -> Tensor:
+    """Averages of a line of pixels without the last, with all, and without the first, a matrix of shape (3, size)."""
+    seen = like.new_full((3, size), 1 / size)
+    seen[0, -1] = seen[2, 0] = 0
+    return seen
 
 
 class _CorrectionBlock(nn.Module):
     """The skeleton of both correction blocks; a subclass corrects Y by the weights of its bases."""
 
-    def __init__(self, channels: int, basis_dim: int, predictor: Callable[[], Predictor]) -> None:
+    def __init__(self, channels: int, basis_dim: int, predictor: Callable[[], Predictor], norm: Norm) -> None:
         super().__init__()
-        self.norm = LayerNorm2d(channels)
+        self.norm = norm(channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.predictor = predictor()
         self.project = nn.Conv2d(channels, basis_dim, 3, padding=1)
@@ -58,10 +123,13 @@ class _CorrectionBlock(nn.Module):
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
+        return self.correct(self.project(features), weights)
+
     def forward(self, x: Tensor) -> Tensor:
         """Corrects a feature map, shape (B, C, H, W) to the same."""
         features = F.gelu(self.conv(self.norm(x)))
-        return x + self.back(self.correct(self.project(features), self.predictor(features)))
+        return x + self.back(self.project_and_correct(features, self.predictor(features, x)))
 
 
 class ChannelCorrection(_CorrectionBlock):
@@ -75,17 +143,37 @@ class ChannelCorrection(_CorrectionBlock):
         basis_dim: K.
         num_bases: N.
         predictor: Makes the block's predictor.
+        norm: Makes the block's norm.
+        init: How the matrices start: a key of `BASIS_INITS`.
     """
 
-    def __init__(self, channels: int, basis_dim: int, num_bases: int, predictor: Callable[[], Predictor]) -> None:
-        super().__init__(channels, basis_dim, predictor)
-        noise = torch.randn(num_bases, basis_dim, basis_dim) * (_BASIS_NOISE / basis_dim**0.5)
-        self.bases = nn.Parameter(torch.eye(basis_dim) + noise)
+    def __init__(
+        self,
+        channels: int,
+        basis_dim: int,
+        num_bases: int,
+        predictor: Callable[[], Predictor],
+        norm: Norm = LayerNorm2d,
+        init: str = "identity",
+    ) -> None:
+        super().__init__(channels, basis_dim, predictor, norm)
+        self.bases = nn.Parameter(torch.stack([BASIS_INITS[init](basis_dim) for _ in range(num_bases)]))
 
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Applies M to the channels of Y, shapes (B, K, H, W) and (B, N)."""
-        matrix = torch.einsum("bn,nkl->blk", weights, self.bases)
-        return torch.bmm(matrix.to(y.dtype), y.flatten(2)).view_as(y)
+        matrix = torch.einsum("bn,nkl->bkl", weights, self.bases)
+        pixels = y.permute(0, 2, 3, 1).flatten(1, 2)
+        return torch.bmm(pixels, matrix.to(y.dtype)).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
+
+    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Projects and applies M; for a single image in inference by one convolution, M folded into its kernel."""
+        if len(features) > 1 or torch.is_grad_enabled() or not shortcuts.taken():
+            return super().project_and_correct(features, weights)
+        matrix = torch.einsum("n,nkl->lk", weights[0], self.bases)
+        kernel = (matrix @ self.project.weight.flatten(1)).view_as(self.project.weight)
+        bias = self.project.bias
+        assert bias is not None
+        return F.conv2d(features, kernel, matrix @ bias, padding=1)
 
 
 class SpatialCorrection(_CorrectionBlock):
@@ -96,19 +184,28 @@ class SpatialCorrection(_CorrectionBlock):
         basis_dim: K.
         num_bases: N.
         predictor: Makes the block's predictor.
+        norm: Makes the block's norm.
     """
 
-    def __init__(self, channels: int, basis_dim: int, num_bases: int, predictor: Callable[[], Predictor]) -> None:
-        super().__init__(channels, basis_dim, predictor)
+    def __init__(
+        self,
+        channels: int,
+        basis_dim: int,
+        num_bases: int,
+        predictor: Callable[[], Predictor],
+        norm: Norm = LayerNorm2d,
+    ) -> None:
+        super().__init__(channels, basis_dim, predictor, norm)
         self.bases = nn.Parameter(torch.randn(num_bases, basis_dim))
 
     def attention(self, y: Tensor, weights: Tensor) -> Tensor:
         """The spatial attention map S, shape (B, 1, H, W), in [-1, 1]."""
         vector = F.normalize(weights @ self.bases, dim=1)
-        dot = torch.bmm(vector.to(y.dtype)[:, None], y.flatten(2)).view(len(y), 1, *y.shape[2:])
+        pixels = y.permute(0, 2, 3, 1)
+        dot = torch.bmm(pixels.flatten(1, 2), vector.to(y.dtype)[:, :, None]).unflatten(1, y.shape[2:])
         precision = torch.promote_types(y.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(y, dim=1, keepdim=True, dtype=precision)
-        return (dot / norm.clamp_min(1e-6)).to(y.dtype)
+        norm = torch.linalg.vector_norm(pixels, dim=3, keepdim=True, dtype=precision)
+        return (dot / norm.clamp_min(1e-6)).to(y.dtype).permute(0, 3, 1, 2)
 
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Scales the pixels of Y, shapes (B, K, H, W) and (B, N)."""
@@ -121,12 +218,13 @@ class PlainBlock(nn.Module):
     Args:
         channels: C.
         hidden: The width between its last two convolutions.
+        norm: Makes its norm.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, norm: Norm = LayerNorm2d) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            LayerNorm2d(channels),
+            norm(channels),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.GELU(),
             nn.Conv2d(channels, hidden, 3, padding=1),
@@ -141,10 +239,10 @@ class PlainBlock(nn.Module):
 class SqueezeExciteBlock(nn.Module):
     """The skeleton of MCCB with squeeze-and-excitation on Y in place of the learned bases, for ablations."""
 
-    def __init__(self, channels: int, basis_dim: int) -> None:
+    def __init__(self, channels: int, basis_dim: int, norm: Norm = LayerNorm2d) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            LayerNorm2d(channels),
+            norm(channels),
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.GELU(),
             nn.Conv2d(channels, basis_dim, 3, padding=1),

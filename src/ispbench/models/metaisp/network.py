@@ -5,17 +5,23 @@ The paper leaves the width, K, N and the layout of the decoder open; the default
 and FLOP ratios (see ``README.md``): 1,096,044 parameters, 7.67 GMACs at 4x224x224.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
+from ispbench.models import shortcuts
 from ispbench.models.interface import ISPModel
-from ispbench.models.layers import haar, inverse_haar
+from ispbench.models.layers import conv_inverse_haar, haar, haar_conv, inverse_haar
 from ispbench.models.metaisp.blocks import (
+    BASIS_INITS,
+    DESCRIPTOR_NORMS,
+    NORMS,
     ChannelCorrection,
+    Norm,
     PlainBlock,
     Predictor,
     SpatialCorrection,
@@ -36,7 +42,9 @@ class HaarDown(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C', H/2, W/2)."""
-        return self.conv(haar(x))
+        if not shortcuts.taken():
+            return self.conv(haar(x))
+        return haar_conv(x, self.conv.weight, self.conv.bias)
 
 
 class HaarUp(nn.Module):
@@ -48,7 +56,9 @@ class HaarUp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, C, H, W) to (B, C', 2H, 2W)."""
-        return inverse_haar(self.conv(x))
+        if not shortcuts.taken():
+            return inverse_haar(self.conv(x))
+        return conv_inverse_haar(x, self.conv.weight, self.conv.bias)
 
 
 def _strided_down(channels: int, out_channels: int) -> nn.Module:
@@ -84,8 +94,9 @@ class MetaISPNet(nn.Module):
         resampling: ``dwt`` (Haar transform and 3x3 convolution) or ``strided`` (strided and transposed convolutions).
         tail: ``double`` (conv C->C, conv C->12, PixelShuffle), ``single`` (conv C->12, PixelShuffle) or ``full_size``
             (conv C->C, PixelShuffle, conv C/4->3).
-        depthwise_predictor: Whether the predictor convolves before it averages.
-        weighting: ``softmax`` or ``linear`` weights of the bases.
+        predictor: Makes a predictor from its channels and N.
+        norm: Makes a block's norm from its channels.
+        basis_init: A key of `blocks.BASIS_INITS`.
         input_gamma: The RAW enters as ``x^(1/input_gamma)``; 1 leaves it linear.
     """
 
@@ -97,8 +108,9 @@ class MetaISPNet(nn.Module):
         placement: Placement,
         resampling: str,
         tail: str,
-        depthwise_predictor: bool,
-        weighting: str,
+        predictor: Callable[[int, int], Predictor],
+        norm: Norm,
+        basis_init: str,
         input_gamma: float,
     ) -> None:
         super().__init__()
@@ -110,12 +122,13 @@ class MetaISPNet(nn.Module):
         def block(kind: str, channels: int) -> nn.Module:
             kind, _, stand_in = kind.partition("_as_")
             if stand_in or kind == "conv":
-                return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim))
+                return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim), norm)
             if kind == "se":
-                return SqueezeExciteBlock(channels, basis_dim)
-            predictor = partial(Predictor, channels, num_bases, depthwise_predictor, weighting)
-            correction = {"mccb": ChannelCorrection, "mscb": SpatialCorrection}[kind]
-            return correction(channels, basis_dim, num_bases, predictor)
+                return SqueezeExciteBlock(channels, basis_dim, norm)
+            make = partial(predictor, channels, num_bases)
+            if kind == "mccb":
+                return ChannelCorrection(channels, basis_dim, num_bases, make, norm, basis_init)
+            return SpatialCorrection(channels, basis_dim, num_bases, make, norm)
 
         def stage(name: str, channels: int) -> nn.Module:
             return nn.Sequential(*(block(kind, channels) for kind in placement[name]))
@@ -131,7 +144,7 @@ class MetaISPNet(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Renders the image of canonical packed RAW."""
         x = raw.clamp_min(0).pow(1 / self.input_gamma) if self.input_gamma != 1 else raw
-        x = self.head(x)
+        x = self.head(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
@@ -157,6 +170,11 @@ class MetaISP(ISPModel):
         predictor: ``depthwise`` (a depthwise 3x3 convolution before the global average) or ``pool`` (none).
         weighting: ``softmax`` or ``linear`` weights of the bases.
         input_gamma: The RAW enters as ``x^(1/input_gamma)``.
+        norm: What stands first in every block: ``layer``, ``group`` or ``none``, see `blocks.NORMS`.
+        basis_init: How the matrices start: ``identity`` (with a little noise), ``orthogonal`` or ``normal``.
+        descriptor: What the predictors average: ``features``, ``input`` or ``energy``, see `blocks.Predictor`.
+        descriptor_norm: ``none``, ``layer``, or ``running`` for statistics over images, as batch norm keeps them.
+        temperature: Of the predicted logits; small values make the weights of images differ more.
 
     Raises:
         UserError: for an unknown choice, naming the valid ones.
@@ -164,7 +182,7 @@ class MetaISP(ISPModel):
 
     multiple = 8
     paper: ClassVar[str] = "Chen et al., IJCAI 2024"
-    untold_options = ("weighting", "input_gamma")
+    untold_options = ("weighting", "input_gamma", "norm", "descriptor", "descriptor_norm", "temperature")
 
     def __init__(
         self,
@@ -178,15 +196,28 @@ class MetaISP(ISPModel):
         predictor: str = "depthwise",
         weighting: str = "softmax",
         input_gamma: float = 2.2,
+        norm: str = "layer",
+        basis_init: str = "identity",
+        descriptor: str = "features",
+        descriptor_norm: str = "none",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("num_bases", num_bases), ("basis_dim", basis_dim)):
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"model.{name} is a whole number of at least 1, not {value!r}.")
-        if predictor not in ("depthwise", "pool"):
-            raise UserError(f"model.predictor is depthwise or pool, not {predictor!r}.")
-        if weighting not in ("softmax", "linear"):
-            raise UserError(f"model.weighting is softmax or linear, not {weighting!r}.")
+        for name, chosen, known in (
+            ("predictor", predictor, ("depthwise", "pool")),
+            ("weighting", weighting, ("softmax", "linear")),
+            ("norm", norm, NORMS),
+            ("basis_init", basis_init, BASIS_INITS),
+            ("descriptor", descriptor, ("features", "input", "energy")),
+            ("descriptor_norm", descriptor_norm, DESCRIPTOR_NORMS),
+        ):
+            if chosen not in known:
+                raise UserError(f"model.{name} is {' or '.join(known)}, not {chosen!r}.")
+        if not temperature > 0:
+            raise UserError(f"model.temperature is a number above 0, not {temperature!r}.")
         self.net = MetaISPNet(
             width,
             num_bases,
@@ -194,8 +225,16 @@ class MetaISP(ISPModel):
             resolve(placement, ablated),
             resampling,
             tail,
-            predictor == "depthwise",
-            weighting,
+            partial(
+                Predictor,
+                depthwise=predictor == "depthwise",
+                weighting=weighting,
+                descriptor=descriptor,
+                descriptor_norm=descriptor_norm,
+                temperature=temperature,
+            ),
+            NORMS[norm],
+            basis_init,
             input_gamma,
         )
 

@@ -23,7 +23,7 @@ _Blocks = dict[str, tuple[str | int, ...]]
 
 
 def read_options(shapes: Shapes) -> dict[str, Any]:
-    """Width, bases, placement, resampling, tail and predictor, as far as the tensors tell them.
+    """Width, bases, placement, resampling, tail, norm and predictor, as far as the tensors tell them.
 
     Raises:
         KeyError: if the tensors are those of another network.
@@ -39,6 +39,11 @@ def read_options(shapes: Shapes) -> dict[str, Any]:
         options["predictor"] = "depthwise" if shapes.has(".predictor.spatial.") else "pool"
     elif squeezed := [name for name in shapes if name.endswith(".body.4.fc1.weight")]:
         options["basis_dim"] = shapes[squeezed[0]][1]
+    has_blocks = shapes.has(".back.weight") or shapes.has(".body.1.weight")
+    if has_blocks and not shapes.has(".norm.weight") and not shapes.has(".body.0.weight"):
+        options["norm"] = "none"
+    if shapes.has(".predictor.norm."):
+        options["descriptor_norm"] = "running"
     blocks = {stage: _blocks(shapes, prefix) for stage, prefix in _PREFIXES.items()}
     dims = [options["basis_dim"]] if "basis_dim" in options else range(1, _LARGEST_DIM + 1)
     for dim, ablated, preset in product(dims, ("remove", "conv"), PRESETS):
