@@ -12,6 +12,8 @@ from ispbench.console import Column, say, table
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
 
+_LONG = 26  # characters; longer cells are broken into lines
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -39,8 +41,12 @@ class Sheet:
 def print_sheets(sheets: Sequence[Sheet]) -> None:
     """Prints tables on the terminal, their notes beneath them."""
     for sheet in sheets:
-        columns = [Column(name, right=sheet.right(name), fold=not sheet.right(name)) for name in sheet.headings]
-        table(columns, sheet.rows, title=sheet.title, min_width=124)
+        widths = [max(map(len, cells)) for cells in zip(sheet.headings, *sheet.rows, strict=True)]
+        columns = [
+            Column(name, sheet.right(name), width > _LONG, min(width, _LONG))
+            for name, width in zip(sheet.headings, widths, strict=True)
+        ]
+        table(columns, sheet.rows, title=sheet.title, min_width=sum(min(width, _LONG) + 3 for width in widths) + 3)
         say(*sheet.notes, *([""] if sheet.notes else []))
 
 
@@ -105,13 +111,14 @@ def as_html(sheets: Sequence[Sheet], title: str) -> str:
         body = "\n".join(line(row, "td") for row in sheet.rows)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in sheet.notes)
         parts.append(
-            f"<h2>{html.escape(sheet.title)}</h2>\n<div class='wide'><table>\n<thead>{line(sheet.headings, 'th')}</thead>\n"
-            f"<tbody>\n{body}\n</tbody>\n</table></div>\n{notes}"
+            f"<h2>{html.escape(sheet.title)}</h2>\n<div class='wide'><table>\n"
+            f"<thead>{line(sheet.headings, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n{notes}"
         )
     content = "\n".join(parts)
     return (
-        f"<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n<meta name='viewport' content='width=device-width'>\n"
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{content}\n</html>\n"
+        "<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n"
+        f"<meta name='viewport' content='width=device-width'>\n<title>{html.escape(title)}</title>\n"
+        f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{content}\n</html>\n"
     )
 
 
@@ -122,7 +129,9 @@ def as_json(data: pd.DataFrame, columns: Mapping[str, str]) -> str:
     return json.dumps({"columns": meanings, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_table(path: Path, data: pd.DataFrame, sheets: Sequence[Sheet], title: str, columns: Mapping[str, str]) -> None:
+def write_table(
+    path: Path, data: pd.DataFrame, sheets: Sequence[Sheet], title: str, columns: Mapping[str, str]
+) -> None:
     """Writes a table in the format that a file's suffix names.
 
     Args:

@@ -44,14 +44,20 @@ def _sheet(rows: pd.DataFrame) -> Sheet:
         )
         for row in rows.to_dict("records")
     ]
+    full = [place for place in range(len(headings)) if any(line[place] for line in lines)]
+    headings, lines = _only(headings, full), [_only(line, full) for line in lines]
     title = first["ranking"] + (", simulated sensor" if rows["simulated"].any() else "")
     return Sheet(title, headings, lines, _TEXTS, list(_notes(rows)))
 
 
+def _only(cells: tuple[str, ...], places: list[int]) -> tuple[str, ...]:
+    return tuple(cells[place] for place in places)
+
+
 def _notes(rows: pd.DataFrame) -> Iterator[str]:
     yield (
-        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. In brackets, 95 % "
-        "intervals over photographs and seeds."
+        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
+        "In brackets, 95 % intervals over photographs and seeds."
     )
     single = rows.loc[(rows["seeds"] == 1) & (rows["trained_on"] != ""), "model"]
     if len(single):
@@ -73,7 +79,7 @@ def _label(metric: str) -> str:
     return TABLE[metric].label if metric in TABLE else metric
 
 
-def _mean(row: Mapping[str, Any], metric: str) -> str:
+def _mean(row: Mapping[Any, Any], metric: str) -> str:
     pattern = f"{{:.{TABLE[metric].digits if metric in TABLE else 4}f}}"
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
     interval = "" if pd.isna(low) else f" [{pattern.format(low)}, {pattern.format(high)}]"
