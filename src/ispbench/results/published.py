@@ -15,8 +15,7 @@ import pandas as pd
 from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE
 from ispbench.results.leaderboard import Filters, leaderboard
-from ispbench.results.sheets import Sheet
-from ispbench.results.shown import show
+from ispbench.results.sheets import Sheet, show
 
 CHECKS = {
     "read": "read in the source",
@@ -138,7 +137,7 @@ def _sheet(rows: pd.DataFrame) -> Sheet:
     title = f"{first['dataset']}, published against {first['published_protocol']}"
     definitions = dict.fromkeys(rows["definitions"])
     return Sheet(
-        title, headings, lines, texts, [*notes.values(), *(f"Published scores: {text}." for text in definitions)]
+        title, tuple(headings), lines, texts, [*notes.values(), *(f"Published scores: {text}." for text in definitions)]
     )
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -38,6 +39,11 @@ class Sheet:
         return heading not in self.texts
 
 
+def show(value: Any, pattern: str) -> str:
+    """A number as text, nothing where it is missing."""
+    return "" if value is None or pd.isna(value) else pattern.format(value)
+
+
 def print_sheets(sheets: Sequence[Sheet]) -> None:
     """Prints tables on the terminal, their notes beneath them."""
     for sheet in sheets:
@@ -57,7 +63,7 @@ def as_markdown(sheets: Sequence[Sheet]) -> str:
         cells = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.headings, *sheet.rows)]
         lines = ["| " + " | ".join(row) + " |" for row in cells]
         lines.insert(1, "|" + "|".join("---:" if sheet.right(name) else "---" for name in sheet.headings) + "|")
-        parts += [f"### {sheet.title}", "\n".join(lines), *(f"- {note}" for note in sheet.notes)]
+        parts += [f"## {sheet.title}", "\n".join(lines), *(f"- {note}" for note in sheet.notes)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -44,9 +44,10 @@ def run(settings: Settings) -> None:
     """Prints the tables; writes the files, or checks them."""
     from ispbench.results import published
     from ispbench.results.breakdown import print_breakdown
+    from ispbench.results.committed import check_files, write_files
     from ispbench.results.leaderboard import Filters, leaderboard
     from ispbench.results.sheets import print_sheets, write_table
-    from ispbench.results.shown import COLUMNS, check_files, print_board, sheets_of, write_files
+    from ispbench.results.shown import COLUMNS, print_board, sheets_of
 
     results, output = settings.results, settings.output
     filters = Filters(**{name: getattr(settings, name) for name in Filters.__dataclass_fields__})
