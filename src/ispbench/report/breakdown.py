@@ -25,7 +25,7 @@ def breakdown(results: Path, rows: Sequence[Row], scores: Mapping[str, ImageScor
         scores: By metric, those of the rows.
 
     Returns:
-        By column, ``values``, in their order, and ``cells``: by row and metric a list of ``mean``, ``low``, ``high``
+        By column that tells images apart, ``values``, in their order, and ``cells``: by row and metric a list of ``mean``, ``low``, ``high``
         and ``n``, the number of images, as long as ``values``. An interval that cannot be had is left out.
     """
     columns = _columns(results, rows, scores)
@@ -71,7 +71,7 @@ def _columns(results: Path, rows: Sequence[Row], scores: Mapping[str, ImageScore
     assert table is not None  # `one` was read from it
     known = [name for name in table.columns if name not in ("image", "photo", *record["metrics"])]
     columns = {name: [str(value) for value in table[name]] for name in known}
-    return {name: labels for name, labels in columns.items() if len(set(labels)) <= _MOST_VALUES}
+    return {name: labels for name, labels in columns.items() if 1 < len(set(labels)) <= _MOST_VALUES}
 
 
 def _naturally(value: str) -> list[tuple[int, float, str]]:

@@ -75,9 +75,7 @@ def describe(metric: str) -> dict[str, Any]:
     }
 
 
-def _board(
-    results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pictures: Pictures
-) -> dict[str, Any]:
+def _board(results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pictures: Pictures) -> dict[str, Any]:
     names = _measured(rows)
     scores = {name: found for name in names if (found := image_scores(results, rows, name)) is not None}
     images = {} if metric not in scores else picks(scores[metric])

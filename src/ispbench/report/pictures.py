@@ -48,7 +48,7 @@ class Pictures:
             return "This page was made without images; the runs' checkpoints are not part of the results."
         from ispbench.report.rendering import render_row
 
-        reasons = []
+        reasons: dict[str, list[str]] = {}
         for row in rows[:_MOST_ROWS]:
             try:
                 for image, sides in render_row(row, images, self.outputs).items():
@@ -56,16 +56,22 @@ class Pictures:
                     place[row.key] = sides.output
                     place.setdefault(TARGET, sides.target)
             except UserError as error:
-                reasons.append(f"{row.name}: {error}")
-        for reason in reasons if found else []:
-            warn(reason)
-        return "" if found else " ".join(["No images are at hand.", *reasons])
+                reasons.setdefault(str(error), []).append(row.name)
+        told = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        if not found:
+            return " ".join(["No images are at hand.", *told])
+        for line in told:
+            warn(f"no images of {line}")
+        return ""
 
     def embedded(self) -> list[dict[str, dict[str, str]]]:
         """For each ranking, by image and row, an address that holds the image; in as much detail as there is room."""
         for side, quality in _SIZES:
             coded = [
-                {name: {row: _address(image, side, quality) for row, image in sides.items()} for name, sides in board.items()}
+                {
+                    name: {row: _address(image, side, quality) for row, image in sides.items()}
+                    for name, sides in board.items()
+                }
                 for board in self._boards
             ]
             if _length(coded) <= _ROOM:

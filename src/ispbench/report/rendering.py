@@ -47,7 +47,7 @@ def render_row(row: Row, images: Sequence[str], outputs: Path) -> dict[str, Side
         folder = folder_of(outputs.absolute(), record.get("training_key") or "")
         if folder is not None:
             return _render(record, folder, images)
-    raise UserError(f"{outputs} holds none of its runs.")
+    raise UserError(f"{outputs} holds no run folder of it.")
 
 
 @torch.inference_mode()

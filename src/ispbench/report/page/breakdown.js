@@ -7,7 +7,7 @@ function drawBreakdown(board, metric, shown) {
   if (!names.length) {
     replace("#breakdown .choices");
     replace("#breakdown .plot");
-    replace("#breakdown .scroll", element("p", { class: "note" }, "The dataset says nothing of its images but their names, so there is nothing to break down by."));
+    replace("#breakdown .scroll", element("p", { class: "note" }, "Nothing is known that tells these images apart, so there is nothing to break down by."));
     return;
   }
   if (!names.includes(state.by)) state.by = names[0];
@@ -27,16 +27,9 @@ function drawBreakdown(board, metric, shown) {
   const cell = (row, place) => cells[row.row][metric][place] ?? {};
   const drawn = rows.slice(0, DRAWN);
   const plot = document.querySelector("#breakdown .plot");
-  plot.replaceChildren(breakdownPlot(drawn, values, cell, metric, plot.clientWidth || 640), legendOf(drawn));
+  plot.replaceChildren(breakdownPlot(drawn, values, cell, metric, plot.clientWidth || 640), legend(drawn));
   if (rows.length > DRAWN) plot.append(element("p", { class: "note" }, `The plot shows the best ${DRAWN}; the table has all.`));
   replace("#breakdown .scroll", breakdownTable(rows, values, cell, metric));
-}
-
-function legendOf(rows) {
-  return element("ul", { class: "legend" }, rows.map((row) => {
-    const mark = shape("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, marker(row.index, 0, 0));
-    return element("li", {}, mark, label(row));
-  }));
 }
 
 function breakdownPlot(rows, values, cell, metric, width) {

@@ -52,7 +52,7 @@ function compareView(files, sides) {
     left, right, divider, element("span", { class: "tag left" }, name(state.left)), element("span", { class: "tag right" }, name(state.right)));
   const split = element("input", { type: "range", min: 0, max: 100, value: 50, id: "split", input: (event) => show({ split: Number(event.target.value) }) });
   const zoom = element("input", { type: "range", min: 1, max: 8, step: 0.5, value: 1, id: "zoom", input: (event) => show({ zoom: Number(event.target.value) }) });
-  const told = element("output", { for: "zoom" });
+  const told = element("span", { class: "told", "aria-hidden": "true" });
 
   function show(change) {
     Object.assign(view, change);
@@ -66,7 +66,7 @@ function compareView(files, sides) {
     right.style.clipPath = `inset(0 0 0 ${view.split}%)`;
     divider.style.left = `${view.split}%`;
     stage.classList.toggle("zoomed", view.zoom > 1);
-    [split.value, zoom.value, told.value] = [view.split, view.zoom, `${view.zoom}×`];
+    [split.value, zoom.value, told.textContent] = [view.split, view.zoom, `${view.zoom}×`];
   }
 
   stage.addEventListener("pointerdown", (event) => {

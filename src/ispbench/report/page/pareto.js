@@ -36,18 +36,25 @@ function paretoPlot(rows, metric, cost, title, width) {
   const up = better ? "" : " (lower is better, drawn upward)";
   axes(svg, frame, x, y, { x: title, y: page.metrics[metric].label + up });
   svg.append(shape("path", { d: frontLine(rows, metric, cost, x, y, frame), class: "front" }));
-  const points = rows.map((row) => ({ row, x: x.place(row[cost]), y: y.place(row[metric]), text: label(row) }));
+  const points = rows.map((row) => {
+    const [top, bottom] = [high(row, metric) ?? row[metric], low(row, metric) ?? row[metric]].map(y.place).sort((a, b) => a - b);
+    return { row, x: x.place(row[cost]), y: y.place(row[metric]), top, bottom, text: clipped(label(row)) };
+  });
   const placed = placeLabels(points, frame);
-  for (const { row, x: left, y: top, text, labelX, labelY, anchor, far } of placed) {
-    const spoken = `${text}: ${fixed(row[metric], page.metrics[metric].digits)} at ${short(row[cost])}`;
+  for (const { row, x: left, y: middle, text, labelX, labelY, anchor, far } of placed) {
+    const spoken = `${label(row)}: ${fixed(row[metric], page.metrics[metric].digits)} at ${short(row[cost])}`;
     svg.append(shape("a", { href: `#row-${row.row}`, class: "point", "aria-label": spoken },
       shape("title", {}, spoken),
       whisker(left, low(row, metric), high(row, metric), y, row.index),
-      far && labelX !== null ? shape("line", { x1: left, y1: top, x2: labelX, y2: labelY, class: "leader" }) : null,
-      marker(row.index, left, top),
-      labelX === null ? null : shape("text", { x: labelX, y: labelY + 4, "text-anchor": anchor, class: "label" }, text)));
+      far ? shape("line", { x1: left, y1: middle, x2: labelX, y2: labelY, class: "leader" }) : null,
+      marker(row.index, left, middle),
+      labelX === undefined ? null : shape("text", { x: labelX, y: labelY + 4, "text-anchor": anchor, class: "label" }, text)));
   }
   return svg;
+}
+
+function clipped(text) {
+  return text.length > 28 ? `${text.slice(0, 27)}…` : text;
 }
 
 /** The rows that no other beats at the same cost or less, as steps. */

@@ -85,36 +85,44 @@ function whisker(x, low, high, y, index) {
   return shape("path", { d: `M${x - 3},${top}h6M${x},${top}V${bottom}M${x - 3},${bottom}h6`, class: `s${index % COLORS} whisker` });
 }
 
-/** Where labels stand: beside their points, further off where others are in the way, with a line back to the point. */
+// Where a label may stand, seen from its point: to the right is above the lines to the right.
+const SIDES = [[1, -0.7], [1, 0.7], [-1, -0.7], [-1, 0.7], [1, 0], [-1, 0], [0.4, -1], [0.4, 1], [-0.4, -1], [-0.4, 1]];
+
+/** Where labels stand: beside their points, further off where others are in the way; on a whisker only if need be. */
 function placeLabels(points, frame) {
   const taken = points.map(({ x, y }) => ({ left: x - 6, right: x + 6, top: y - 6, bottom: y + 6 }));
+  const whiskers = points.map(({ x, top, bottom }) => ({ left: x - 2, right: x + 2, top, bottom }));
   return points.map((point) => {
-    const width = point.text.length * 6.3 + 4;
-    for (const distance of [9, 20, 34, 50, 68]) {
-      for (const [right, down] of [[1, 0], [-1, 0], [0.4, -1], [0.4, 1], [-0.4, -1], [-0.4, 1], [1, -0.7], [1, 0.7], [-1, -0.7], [-1, 0.7]]) {
-        const x = point.x + right * distance;
-        const y = point.y + down * distance * 1.2;
-        const left = right > 0 ? x : x - width;
-        const box = { left, right: left + width, top: y - 7, bottom: y + 7 };
-        const inside = box.left >= frame.left && box.right <= frame.right + 8 && box.top >= frame.top - 4 && box.bottom <= frame.bottom;
-        if (inside && !taken.some((other) => overlap(box, other))) {
-          taken.push(box);
-          return { ...point, labelX: x, labelY: y, anchor: right > 0 ? "start" : "end", far: distance > 9 };
-        }
+    const found = freePlace(point, frame, [...taken, ...whiskers]) ?? freePlace(point, frame, taken);
+    if (found) taken.push(found.box);
+    return { ...point, ...found };
+  });
+}
+
+function freePlace({ x, y, text }, frame, obstacles) {
+  const width = text.length * 6.3 + 4;
+  for (const distance of [9, 20, 34, 50, 68]) {
+    for (const [right, down] of SIDES) {
+      const [labelX, labelY] = [x + right * distance, y + down * distance * 1.2];
+      const left = right > 0 ? labelX : labelX - width;
+      const box = { left, right: left + width, top: labelY - 7, bottom: labelY + 7 };
+      const inside = left >= frame.left && box.right <= frame.right + 8 && box.top >= frame.top - 4 && box.bottom <= frame.bottom;
+      if (inside && !obstacles.some((other) => overlap(box, other))) {
+        return { box, labelX, labelY, anchor: right > 0 ? "start" : "end", far: distance > 9 };
       }
     }
-    return { ...point, labelX: null };
-  });
+  }
+  return null;
 }
 
 function overlap(one, other) {
   return one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
 }
 
-/** The names of series beside their markers. */
-function legend(names) {
-  return element("ul", { class: "legend" }, names.map((name, index) => {
-    const mark = shape("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, marker(index, 0, 0));
-    return element("li", {}, mark, name);
+/** The names of rows beside their markers. */
+function legend(rows) {
+  return element("ul", { class: "legend" }, rows.map((row) => {
+    const mark = shape("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, marker(row.index, 0, 0));
+    return element("li", {}, mark, label(row));
   }));
 }

@@ -4,16 +4,16 @@
 function rankingColumns(board, metric, shown) {
   const first = ["psnr", "ssim", "lpips"].filter((name) => board.metrics.includes(name));
   const names = state.all ? board.metrics : [...new Set([metric, ...first])];
-  const lane = scale(shown.flatMap((row) => [low(row, metric), high(row, metric), row[metric]]), 4, 116);
+  const place = scale(shown.flatMap((row) => [low(row, metric), high(row, metric), row[metric]]), 6, 114).place;
+  const lane = { name: "interval", title: "Interval", cell: (row) => intervalCell(row, metric, place) };
   return [
     { name: "rank", title: "Rank", value: (row) => row.rank, hint: `By ${page.metrics[page.ranked_by].label}`, cell: (row) => String(row.rank ?? ABSENT) },
     { name: "model", title: "Model", text: true, value: (row) => label(row), cell: modelCell },
     { name: "seeds", title: "Seeds", value: (row) => row.seeds, cell: (row) => String(row.seeds) },
-    ...names.map((name) => ({
+    ...names.flatMap((name) => [{
       name, title: page.metrics[name].label, hint: meaning(name), descending: page.metrics[name].higher,
       value: (row) => row[name], cell: (row) => scoreCell(row, name),
-    })),
-    { name: "interval", title: `${page.metrics[metric].label}, interval`, cell: (row) => lane && intervalCell(row, metric, lane) },
+    }, ...(name === metric ? [lane] : [])]),
     { name: "params", title: "Params", value: (row) => row.params, cell: (row) => costCell(row.params, row.pareto_params) },
     { name: "gmacs", title: "GMACs", value: (row) => row.gmacs, cell: (row) => costCell(row.gmacs, row.pareto_gmacs) },
     { name: "latency_ms", title: "Latency, ms", value: (row) => row.latency_ms, cell: latencyCell },
@@ -27,7 +27,7 @@ function drawRanking(board, metric, shown) {
   const head = columns.map((column) => heading(column));
   const body = sorted.map((row) => element("tr", { "data-id": row.row },
     columns.map((column) => element(column.name === "model" ? "th" : "td",
-      { class: column.text ? "text" : null, scope: column.name === "model" ? "row" : null }, column.cell(row)))));
+      { class: column.text ? "text" : column.name, scope: column.name === "model" ? "row" : null }, column.cell(row)))));
   replace("#ranking .scroll", element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
   replace("#board-about", board.about);
 }
@@ -73,15 +73,15 @@ function scoreCell(row, name) {
   return cell;
 }
 
-function intervalCell(row, metric, lane) {
+function intervalCell(row, metric, place) {
   if (!known(row[metric])) return ABSENT;
   const digits = page.metrics[metric].digits;
   const span = known(low(row, metric)) ? `${fixed(low(row, metric), digits)} to ${fixed(high(row, metric), digits)}` : "no interval";
   const svg = shape("svg", { width: 120, height: 16, viewBox: "0 0 120 16", role: "img", "aria-label": span });
   if (known(low(row, metric))) {
-    svg.append(shape("line", { x1: lane.place(low(row, metric)), x2: lane.place(high(row, metric)), y1: 8, y2: 8, class: `s${row.index % COLORS} whisker` }));
+    svg.append(shape("line", { x1: place(low(row, metric)), x2: place(high(row, metric)), y1: 8, y2: 8, class: `s${row.index % COLORS} whisker` }));
   }
-  svg.append(marker(row.index, lane.place(row[metric]), 8));
+  svg.append(marker(row.index, place(row[metric]), 8));
   return svg;
 }
 
