@@ -42,7 +42,7 @@ def selected(
     everything = rows_of(store.load(results), metric)
     choices = [_meant(name, everything, filters) for name in names]
     sets = [list(rows) for rows in product(*choices)]
-    found = [rows for rows in sets if not _reasons(rows, mixed)]
+    found = sorted((rows for rows in sets if not _reasons(rows, mixed)), key=lambda rows: [row.ranking for row in rows])
     if not found:
         raise UserError(
             f"{' and '.join(names)} do not compare: their {', their '.join(_reasons(sets[0], mixed))}. Choose rows of "
@@ -68,7 +68,7 @@ def _meant(name: str, everything: Sequence[Row], filters: Filters) -> list[Row]:
         record = find(records, name)
     except UserError as error:
         models = ", ".join(dict.fromkeys(row.model for row in everything)) or "none"
-        raise UserError(f"{error} Models with scores: {models}.") from error
+        raise UserError(f"{name!r} is no model with scores ({models}). {error}") from error
     (whole,) = (row for row in everything if any(other["id"] == record["id"] for other in row.records))
     return [Row(str(record["id"]), whole.ranking, (record,), part_of=whole.key)]
 
