@@ -90,6 +90,7 @@ def plan(config: DictConfig, data: PairedDataModule, protocol: Protocol, source:
         variant=" ".join(part for part in (source.variant, str(_ensemble(config))) if part),
         dataset=source.dataset,
         seed=source.seed,
+        command=list(config.get("command") or ()),
         config=identity,
         protocol=protocol.full_name(data),
         split=config.eval.split,
@@ -128,7 +129,7 @@ def run(
     results = Path(config.paths.results)
     scores: str | None = None
     try:
-        tested = _prepare(record, config, data, source, model)
+        tested = prepare(record, config, data, source, model)
         if writes and config.metrics.complexity:
             record.complexity = _complexity(tested, **config.metrics.complexity)
         options = {
@@ -166,10 +167,21 @@ def run(
             store.save(results, record, scores)
 
 
-def _prepare(
+def prepare(
     record: EvaluationRecord, config: DictConfig, data: PairedDataModule, source: Source, model: ISPModel
 ) -> ISPModel:
-    """The model as it is tested: with its weights, merged, on its device, in an ensemble."""
+    """The model as it is tested: with its weights, merged, on its device, in an ensemble.
+
+    Args:
+        record: Is told the hash of the weights, and which checkpoint they are.
+        config: The configuration.
+        data: The dataset, whose levels the model takes.
+        source: Where the weights come from.
+        model: Without these weights.
+
+    Raises:
+        UserError: for weights of another model.
+    """
     if source.weights is not None:
         load_weights(model, source.weights, source.model)
         record.weights = source.weights.hash

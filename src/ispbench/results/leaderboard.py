@@ -1,227 +1,274 @@
-"""The leaderboard: finished runs as a table and as ``results/leaderboard.csv``."""
+"""The leaderboard: one row a setting, its seeds aggregated, ranked within what compares.
 
-from collections.abc import Iterable
+Everything that shows the leaderboard takes this one table, so that no two of its forms can disagree.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ispbench.console import Column, say, table
 from ispbench.errors import UserError
-from ispbench.files import write_atomically
 from ispbench.metrics.table import TABLE
 from ispbench.results import store
+from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
+from ispbench.results.rows import Ranking, Row, rows_of, without_ablations
+from ispbench.results.statistics import intervals, ranks
+from ispbench.results.verifications import TIERS, Tiers
 
-# Column of the CSV: where it stands in a joined record, see `ispbench.results.store.load`. Metrics come from the one
-# table, then whatever else the records hold.
-_BEFORE = {
-    "protocol": ("protocol",),
-    "split": ("split",),
-    "rules": ("rules",),
-    "kind": ("kind",),
-    "origin": ("origin",),
-    "simulated": ("simulated",),
-    "model": ("model",),
-    "variant": ("variant",),
+BUSY = 0.1  # an interquartile range above this part of the median: the machine did other work
+_COUNTS = ("params", "params_used", "gmacs", "gmacs_input", "gmacs_256x256", "gmacs_fullhd")
+_TIMES = ("latency_ms", "latency_iqr_ms", "latency_input", "device", "precision", "peak_memory_mb", "memory_kind")
+_WHOLE = ("limit", "rank", "seeds", "n_images", "params", "params_used")
+_YES_NO = ("simulated", "pareto_params", "pareto_gmacs", "pareto_latency", "dirty")
+_SAME_DEVICE = ("device", "precision", "latency_input", "compiled", "channels_last")
+
+# Column of the table: what it holds. `results/README.md` says the same, and a test compares the two.
+BEFORE = {
+    "ranking": "what its rows agree in, in words",
+    "dataset": "the scored dataset with the version of its splits",
+    "track": "its track; empty for datasets without tracks",
+    "protocol": "dataset with version and track, and the target",
+    "split": "which split was scored",
+    "rules": "Major.Minor of the measuring rules",
+    "trained_on": "dataset of the training, with its version and track; empty if nothing was trained",
+    "budget": "of the training, or why there is none",
+    "limit": "how many of the first images were scored; 0 for all",
+    "simulated": "true where the RAW was computed from photos",
+    "ranked_by": "the score that ranks are by",
+    "rank": "rows of one rank cannot be told from the best of them",
+    "model": "the file of `conf/model/`",
+    "variant": "settings of the model other than its default",
+    "tier": f"{', '.join(TIERS)}",
+    "seeds": "number of trainings that the scores are means of",
 }
-_AFTER = {
-    "nonfinite": ("metrics", "nonfinite"),
-    "n_images": ("data", "n_images"),
-    "params": ("complexity", "params"),
-    "params_used": ("complexity", "params_used"),
-    "gmacs": ("complexity", "gmacs"),
-    "gflops": ("complexity", "gflops"),
-    "gmacs_input": ("complexity", "gmacs_input"),
-    "gmacs_256x256": ("complexity", "gmacs_256x256"),
-    "gmacs_fullhd": ("complexity", "gmacs_fullhd"),
-    "fft_gflops": ("complexity", "fft_gflops"),
-    "norm_gelements": ("complexity", "norm_gelements"),
-    "elementwise_gelements": ("complexity", "elementwise_gelements"),
-    "latency_ms": ("efficiency", "latency_ms"),
-    "latency_iqr_ms": ("efficiency", "latency_iqr_ms"),
-    "latency_input": ("efficiency", "latency_input"),
-    "peak_memory_mb": ("efficiency", "peak_memory_mb"),
-    "memory_kind": ("efficiency", "memory_kind"),
-    "images_per_s": ("efficiency", "images_per_s"),
-    "megapixels_per_s": ("efficiency", "megapixels_per_s"),
-    "device": ("efficiency", "device"),
-    "precision": ("efficiency", "precision"),
-    "trained_on": ("training", "data"),
-    "seed": ("seed",),
-    "steps": ("training", "steps"),
-    "checkpoint": ("checkpoint", "name"),
-    "checkpoint_step": ("checkpoint", "step"),
-    "checkpoint_val_psnr": ("checkpoint", "val_psnr"),
-    "best_val_psnr": ("training", "val_psnr"),
-    "wall_time_s": ("training", "wall_time_s"),
-    "data_fingerprint": ("data", "fingerprint"),
-    "training_key": ("training_key",),
-    "weights": ("weights",),
-    "commit": ("git", "commit"),
-    "training_commit": ("training", "commit"),
-    "dirty": ("git", "dirty"),
-    "ispbench": ("ispbench",),
-    "torch": ("versions", "torch"),
-    "date": ("date",),
-    "id": ("id",),
+AFTER = {
+    "n_images": "how many images were scored",
+    "params": "parameters of the bare network",
+    "params_used": "parameters that the output depends on",
+    "gmacs": "1e9 multiply-accumulates of one image",
+    "gmacs_input": "the packed RAW that they are of",
+    "gmacs_256x256": "the same for Bayer images of 256x256",
+    "gmacs_fullhd": "the same for Bayer images of 1080x1920",
+    "latency_ms": "median time of one image; empty where `latency_note` says why",
+    "latency_iqr_ms": "interquartile range of the times",
+    "latency_input": "the packed RAW that was timed",
+    "device": "which timed",
+    "precision": "of the timing",
+    "peak_memory_mb": "highest memory",
+    "memory_kind": "of what the memory is",
+    "latency_note": "why there is no latency",
+    "pareto_params": "whether no row of the ranking is better with as few parameters",
+    "pareto_gmacs": "whether no row of the ranking is better with as few multiply-accumulates",
+    "pareto_latency": "whether no row of the ranking is better and as fast on the same device",
+    "origin": "what was scored: a training, weights or images",
+    "checkpoint": "which checkpoint of the training",
+    "data_fingerprint": "hash of the scored pairs",
+    "date": "of the newest evaluation",
+    "commits": "of the evaluations",
+    "training_commits": "of the trainings",
+    "dirty": "whether one of them had uncommitted changes",
+    "ispbench": "versions",
+    "ids": "the evaluations' records",
+    "training_keys": "the trainings' keys",
+    "weights": "hashes of the scored weights or images",
+    "ranking_key": "names the ranking: a hash of what its rows agree in",
+    "row": "names the row: a hash of all that its evaluations agree in",
 }
-_PRINTED = ("psnr", "ssim", "lpips")
-_CORRELATED = 5  # rows that a correlation needs
-_MOST_ROWS = 100  # of a printed table; the CSV has them all
 
 
-def columns(extra: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
-    """The columns of the CSV, and where each stands in a joined record.
+@dataclass(frozen=True)
+class Filters:
+    """Which rows are shown; patterns such as ``photos*``.
 
-    Args:
-        extra: Names of metrics that are in no table of ours.
+    Attributes:
+        dataset: With its version, ``photos-v1``.
+        protocol: ``photos-v1-one-camera/original-gt``.
+        track: That was scored.
+        budget: As `ispbench.results.rows.budget_of` words it.
+        model: Its name.
+        min_params: The fewest parameters.
+        max_params: The most parameters.
+        since: The first day of the newest evaluation, such as ``2026-11-24``.
+        until: The last day, likewise.
+        variants: Whether cells of ablations are shown, see `ispbench.results.rows.without_ablations`.
     """
-    metrics = {name: ("metrics", name) for name in (*TABLE, *extra)}
-    return {**_BEFORE, **metrics, **_AFTER}
+
+    dataset: str = "*"
+    protocol: str = "*"
+    track: str = "*"
+    budget: str = "*"
+    model: str = "*"
+    min_params: float | None = None
+    max_params: float | None = None
+    since: str | None = None
+    until: str | None = None
+    variants: bool = False
+
+    def apply(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows that pass."""
+        kept = list(rows) if self.variants else without_ablations(rows)
+        return [row for row in kept if self._passes(row)]
+
+    def _passes(self, row: Row) -> bool:
+        named = {name: getattr(row.ranking, name) for name in ("dataset", "protocol", "track", "budget")}
+        if not all(fnmatch(value, getattr(self, name)) for name, value in {**named, "model": row.model}.items()):
+            return False
+        params, day = _first(row, "complexity", "params"), str(row.newest["date"])[:10]
+        sized = self.min_params is not None or self.max_params is not None
+        if sized and (params is None or not (self.min_params or 0) <= params <= (self.max_params or float("inf"))):
+            return False
+        return (self.since or "") <= day <= (self.until or "9999")
 
 
-def leaderboard(results: Path) -> pd.DataFrame:
-    """One row a finished evaluation, best PSNR first within a protocol.
-
-    Args:
-        results: The results folder.
-
-    Raises:
-        UserError: for an unreadable record.
-    """
-    finished = [record for record in store.load(results) if record["status"] == "finished" and record["metrics"]]
-    known = {*TABLE, "nonfinite"}
-    wanted = columns(sorted({name for record in finished for name in record["metrics"]} - known))
-    rows = [{column: _dig(record, path) for column, path in wanted.items()} for record in finished]
-    board = pd.DataFrame(rows, columns=list(wanted))
-    by = ["protocol", "split", "rules", "psnr", "id"]
-    return board.sort_values(by, ascending=[True, True, False, False, True], ignore_index=True)
+def scores_of(extra: Sequence[str] = ()) -> list[str]:
+    """The columns of the scores: each metric's mean and the ends of its interval."""
+    return [f"{name}{end}" for name in (*TABLE, *extra) for end in ("", "_low", "_high")]
 
 
-def _dig(record: dict[str, Any], path: tuple[str, ...]) -> Any:
-    value: Any = record
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def leaderboard_of(results: Path) -> pd.DataFrame:
+def leaderboard(results: Path, metric: str = "psnr", filters: Filters | None = None) -> pd.DataFrame:
     """The leaderboard of a results folder.
 
-    Raises:
-        UserError: if there is no such folder.
-    """
-    if not results.is_dir():
-        raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
-    return leaderboard(results)
-
-
-def write_file(board: pd.DataFrame, results: Path) -> Path:
-    """Writes ``leaderboard.csv`` of a results folder."""
-    path = results / "leaderboard.csv"
-    write_atomically(path, board.to_csv(index=False))
-    return path
-
-
-def check_file(board: pd.DataFrame, results: Path) -> None:
-    """Checks that ``leaderboard.csv`` is what `write_file` would write.
-
-    Raises:
-        UserError: if it is not.
-    """
-    path = results / "leaderboard.csv"
-    if not path.is_file() or path.read_text() != board.to_csv(index=False):
-        raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard results={results}")
-
-
-def print_tables(board: pd.DataFrame) -> None:
-    """Prints one table for each protocol, split and rules version: rows of different ones do not compare."""
-    if board.empty:
-        say("No finished evaluations yet. Start one: python -m ispbench model=metaisp data=mini")
-    for (protocol, split, rules), group in board.groupby(["protocol", "split", "rules"], sort=False):
-        rows = group.head(_MOST_ROWS)
-        simulated = ", simulated sensor" if rows["simulated"].any() else ""
-        inputs = rows["gmacs_input"].dropna().unique()
-        devices = ", ".join(rows["device"].dropna().unique())
-        shown = (
-            Column("model"),
-            Column("variant", fold=True, min_width=26 if rows["variant"].any() else None),
-            *(Column(name, right=True) for name in ("seed", "steps", *(TABLE[name].heading for name in _PRINTED))),
-            *(Column(name, right=True) for name in ("params", "GMACs", "ms", "images")),
-        )
-        cells = [
-            (
-                row["model"],
-                row["variant"] or "",
-                _show(row["seed"], "{:.0f}"),
-                _show(row["steps"], "{:.0f}"),
-                *(_show(row[name], f"{{:.{TABLE[name].digits}f}}") for name in _PRINTED),
-                _show(row["params"], "{:,.0f}"),
-                _show(row["gmacs"], "{:.2f}"),
-                _show(row["latency_ms"], "{:.0f}"),
-                _show(row["n_images"], "{:.0f}"),
-            )
-            for row in rows.to_dict("records")
-        ]
-        captions = [f"Latency and GMACs at {', '.join(inputs)} packed RAW; {devices}."] if len(inputs) else []
-        if len(rows) < len(group):
-            captions.append(f"{len(group) - len(rows):,} further rows are in the CSV.")
-        if correlation := _correlation(group):
-            captions.append(correlation)
-        title = f"{protocol}{'' if split == 'test' else f', {split} split'}{simulated}, rules {rules}"
-        table(shown, cells, title=title, caption=" ".join(captions), min_width=124)
-
-
-def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
-    """Prints the means of a metric by what the dataset knows of its images, one table a protocol.
-
     Args:
         results: The results folder.
-        by: camera, light, iso, photo, or another column of the scores.
-        metric: Its name.
+        metric: The score that rows are ranked by; evaluations without it are left out.
+        filters: Which rows are shown. Ranks are among these.
+
+    Returns:
+        One line a row, `BEFORE`, the scores and `AFTER` being its columns; rankings one after the other, the best row
+        first. Missing numbers are NaN or None.
 
     Raises:
-        UserError: if no evaluation is broken down so.
+        UserError: if there is no such folder, or for an unreadable record.
     """
-    finished = [record for record in store.load(results) if record["status"] == "finished" and record["metrics"]]
-    found = [record for record in finished if metric in record["metrics"] and record.get("by", {}).get(by)]
-    if not found:
-        known = sorted({name for record in finished for name in record.get("by", {})})
-        raise UserError(
-            f"No evaluation in {results} has {metric} by {by}; they are broken down by {', '.join(known) or 'nothing'}."
-        )
-    entry = TABLE.get(metric)
-    pattern = f"{{:.{entry.digits if entry else 4}f}}"
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for record in found:
-        groups.setdefault((record["protocol"], record["split"], record["rules"]), []).append(record)
-    for (protocol, split, rules), rows in sorted(groups.items()):
-        values = list(dict.fromkeys(value for row in rows for value in row["by"][by]))
-        shown = [Column("model"), Column("variant", fold=True), Column("seed", right=True), Column("all", right=True)]
-        shown += [Column(value, right=True) for value in values]
-        rows.sort(key=lambda row: row["metrics"][metric], reverse=entry is None or entry.higher_is_better)
-        cells = [
-            (
-                row["model"],
-                row["variant"],
-                _show(row["seed"], "{:.0f}"),
-                pattern.format(row["metrics"][metric]),
-                *(_show(row["by"][by].get(value, {}).get(metric), pattern) for value in values),
-            )
-            for row in rows
+    rows = ranked_rows(results, metric, filters)
+    tiers = Tiers(results)
+    measured = {name for row in rows for record in row.records for name in record["metrics"]} - {"nonfinite"}
+    extra = sorted(measured - set(TABLE))
+    columns = [*BEFORE, *scores_of(extra), *AFTER]
+    rankings: dict[Ranking, list[Row]] = {}
+    for row in rows:
+        rankings.setdefault(row.ranking, []).append(row)
+    lines: list[dict[str, Any]] = []
+    for ranking in sorted(rankings):
+        members = rankings[ranking]
+        names = [
+            name
+            for name in (*TABLE, *extra)
+            if any(name in record["metrics"] for row in members for record in row.records)
         ]
-        title = f"{protocol}{'' if split == 'test' else f', {split} split'}, {metric} by {by}, rules {rules}"
-        table(shown, cells, title=title, min_width=60 + sum(max(len(value), 6) + 3 for value in values))
+        scores = {name: image_scores(results, members, name) for name in names}
+        means = _means(members, scores)
+        lines += _ranked([_facts(row, tiers) | means[row.key] for row in members], scores[metric], metric)
+    board = pd.DataFrame(lines, columns=columns)
+    return board.astype(dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(_YES_NO, "boolean"))
 
 
-def _correlation(rows: pd.DataFrame) -> str:
-    """How well validation foretold the test, for tables of some length; empty for short ones."""
-    both = rows[["checkpoint_val_psnr", "psnr"]].astype(float).dropna()
-    if len(both) < _CORRELATED or both.nunique().min() < 2:
-        return ""
-    value = float(both["checkpoint_val_psnr"].corr(both["psnr"]))
-    return f"Validation and test PSNR of these weights correlate at {value:.2f} over {len(both)} rows."
+def ranked_rows(results: Path, metric: str = "psnr", filters: Filters | None = None) -> list[Row]:
+    """The rows of the leaderboard with their records, in no order; see `leaderboard`."""
+    if not results.is_dir():
+        raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
+    return (filters or Filters()).apply(rows_of(store.load(results), metric))
 
 
-def _show(value: Any, pattern: str) -> str:
-    return "-" if value is None or pd.isna(value) else pattern.format(value)
+def _ranked(lines: list[dict[str, Any]], scores: ImageScores | None, metric: str) -> list[dict[str, Any]]:
+    """The lines of a ranking, the best first, with ranks and Pareto marks; without scores of images no rank."""
+    sign = -1 if higher_is_better(metric) else 1
+    lines.sort(key=lambda line: (sign * line[metric], line["model"], line["row"]))
+    places = {} if scores is None else ranks(scores, [line["row"] for line in lines if line["row"] in scores.values])
+    for line in lines:
+        line |= {"ranked_by": metric, "rank": places.get(line["row"])}
+    _mark(lines, "pareto_params", sign, metric, "params")
+    _mark(lines, "pareto_gmacs", sign, metric, "gmacs", ("gmacs_input",))
+    _mark(lines, "pareto_latency", sign, metric, "latency_ms", _SAME_DEVICE)
+    return lines
+
+
+def _mark(
+    lines: Sequence[dict[str, Any]], column: str, sign: int, metric: str, cost: str, same: Sequence[str] = ()
+) -> None:
+    """Says of each line whether none is at least as good at no greater cost, and better in one of the two."""
+    for line in lines:
+        rivals = [
+            other
+            for other in lines
+            if other[cost] is not None and all(other.get(name) == line.get(name) for name in same)
+        ]
+        here = (sign * line[metric], line[cost])
+        line[column] = (
+            None
+            if line[cost] is None
+            else not any(
+                there[0] <= here[0] and there[1] <= here[1] and there != here
+                for there in ((sign * other[metric], other[cost]) for other in rivals)
+            )
+        )
+
+
+def _means(rows: Sequence[Row], scores: Mapping[str, ImageScores | None]) -> dict[str, dict[str, float]]:
+    """By the row's key, the mean of every score over seeds with its interval, which needs the scores of images."""
+    found: dict[str, dict[str, float]] = {row.key: {} for row in rows}
+    for name, images in scores.items():
+        for row in rows:
+            values = [record["metrics"].get(name) for record in row.records]
+            if None not in values:  # else not every seed was scored by it
+                found[row.key][name] = float(np.mean(values))
+        ends = {} if images is None else intervals(images)[["low", "high"]].T.to_dict()
+        for key, interval in ends.items():
+            found[str(key)] |= {f"{name}_{end}": value for end, value in interval.items()}
+    return found
+
+
+def _facts(row: Row, tiers: Tiers) -> dict[str, Any]:
+    ranking, newest = row.ranking, row.newest
+    names = ("dataset", "track", "protocol", "split", "rules", "trained_on", "budget", "limit")
+    facts: dict[str, Any] = {name: getattr(ranking, name) for name in names}
+    facts |= {"ranking": ranking.title, "ranking_key": ranking.key}
+    facts |= {"simulated": newest["simulated"], "model": row.model, "variant": row.variant}
+    facts |= {"tier": tiers.of(row), "seeds": len(row.records), "n_images": newest["data"].get("n_images")}
+    facts |= {name: _first(row, "complexity", name) for name in _COUNTS} | _latency(row)
+    facts |= {"origin": newest.get("origin"), "checkpoint": newest.get("checkpoint", {}).get("name")}
+    facts |= {"data_fingerprint": ranking.fingerprint, "date": newest["date"], "row": row.key}
+    facts |= {
+        "commits": _together(row, lambda record: record["git"].get("commit")),
+        "training_commits": _together(row, lambda record: record["training"].get("commit")),
+        "dirty": any(record["git"].get("dirty") for record in row.records),
+        "ispbench": _together(row, lambda record: record.get("ispbench")),
+        "ids": _together(row, lambda record: record["id"]),
+        "training_keys": _together(row, lambda record: record.get("training_key")),
+        "weights": _together(row, lambda record: record.get("weights")),
+    }
+    return facts
+
+
+def _latency(row: Row) -> dict[str, Any]:
+    """The newest measurement of time that can be trusted, or why there is none."""
+    timed = [record for record in row.records if record["efficiency"].get("latency_ms") is not None]
+    spreads = {
+        record["id"]: record["efficiency"]["latency_iqr_ms"] / record["efficiency"]["latency_ms"] for record in timed
+    }
+    steady = [record for record in timed if spreads[record["id"]] <= BUSY]
+    if steady:
+        measured = max(steady, key=lambda record: record["date"])["efficiency"]
+        return {name: measured.get(name) for name in {*_TIMES, *_SAME_DEVICE}}
+    if timed:
+        least = min(spreads.values())
+        note = f"the interquartile range is {least:.0%} of the median, more than {BUSY:.0%}: the machine was busy"
+        return {"latency_ms": None, "latency_note": note}
+    notes = [record["notes"].get("latency") for record in row.records]
+    return {"latency_ms": None, "latency_note": next(filter(None, notes), "not measured")}
+
+
+def _first(row: Row, section: str, name: str) -> Any:
+    """A number that seeds do not change, from the newest evaluation that has it."""
+    newest = sorted(row.records, key=lambda record: record["date"], reverse=True)
+    return next((value for record in newest if (value := record[section].get(name)) is not None), None)
+
+
+def _together(row: Row, value: Callable[[Any], Any]) -> str:
+    """What the evaluations say, each once, with spaces between."""
+    return " ".join(dict.fromkeys(str(found) for record in row.records if (found := value(record))))

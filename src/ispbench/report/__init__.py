@@ -1,0 +1,1 @@
+"""The report: one HTML page with the leaderboard, its plots and its images."""

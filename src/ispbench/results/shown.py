@@ -1,0 +1,94 @@
+"""The leaderboard as people read it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ispbench.console import say
+from ispbench.metrics.table import TABLE
+from ispbench.results.evaluation_table import correlation, evaluation_table
+from ispbench.results.leaderboard import AFTER, BEFORE
+from ispbench.results.sheets import Sheet, print_sheets, show
+
+_SCORES = ("psnr", "ssim", "lpips")
+_MARKS = {"pareto_params": "params", "pareto_gmacs": "MACs", "pareto_latency": "ms"}
+_TEXTS = frozenset({"model", "best for its", "tier"})
+COLUMNS = BEFORE | AFTER
+
+
+def sheets_of(board: pd.DataFrame) -> list[Sheet]:
+    """One table a ranking, from the table of `ispbench.results.leaderboard.leaderboard`."""
+    return [_sheet(rows) for _, rows in board.groupby("ranking_key", sort=False)]
+
+
+def _sheet(rows: pd.DataFrame) -> Sheet:
+    first = rows.iloc[0]
+    scores = [name for name in dict.fromkeys((first["ranked_by"], *_SCORES)) if rows[name].notna().any()]
+    headings = ("rank", "model", "seeds", *(_heading(name) for name in scores))
+    headings += ("params", "GMACs", "ms", "best for its", "tier")
+    lines = [
+        (
+            show(row["rank"], "{:d}"),
+            f"{row['model']} {row['variant']}".strip(),
+            str(row["seeds"]),
+            *(_mean(row, name) for name in scores),
+            show(row["params"], "{:,d}"),
+            show(row["gmacs"], "{:.2f}"),
+            show(row["latency_ms"], "{:.0f}"),
+            ", ".join(word for name, word in _MARKS.items() if not pd.isna(row[name]) and row[name]),
+            row["tier"],
+        )
+        for row in rows.to_dict("records")
+    ]
+    full = [place for place in range(len(headings)) if any(line[place] for line in lines)]
+    headings, lines = _only(headings, full), [_only(line, full) for line in lines]
+    title = first["ranking"] + (", simulated sensor" if rows["simulated"].any() else "")
+    return Sheet(title, headings, lines, _TEXTS, list(_notes(rows)))
+
+
+def _only(cells: tuple[str, ...], places: list[int]) -> tuple[str, ...]:
+    return tuple(cells[place] for place in places)
+
+
+def _notes(rows: pd.DataFrame) -> Iterator[str]:
+    yield (
+        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
+        "In brackets, 95 % intervals over photographs and seeds."
+    )
+    single = rows.loc[(rows["seeds"] == 1) & (rows["trained_on"] != ""), "model"]
+    if len(single):
+        yield f"One training alone: {', '.join(single)}. Another seed may change what holds for it."
+    inputs = rows["gmacs_input"].dropna().unique()
+    devices = rows.loc[rows["latency_ms"].notna(), "device"].dropna().unique()
+    if len(inputs):
+        yield f"GMACs at {', '.join(inputs)} packed RAW{''.join(f'; latency on {name}' for name in devices)}."
+    for reason, blank in rows[rows["latency_note"].notna()].groupby("latency_note", sort=False):
+        if reason != "not measured":
+            yield f"No latency of {', '.join(blank['model'])}: {reason}."
+
+
+def _heading(metric: str) -> str:
+    return TABLE[metric].heading if metric in TABLE else metric
+
+
+def _label(metric: str) -> str:
+    return TABLE[metric].label if metric in TABLE else metric
+
+
+def _mean(row: Mapping[Any, Any], metric: str) -> str:
+    pattern = f"{{:.{TABLE[metric].digits if metric in TABLE else 4}f}}"
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    interval = "" if pd.isna(low) else f" [{pattern.format(low)}, {pattern.format(high)}]"
+    return show(row[metric], pattern) + interval
+
+
+def print_board(board: pd.DataFrame, results: Path) -> None:
+    """Prints the leaderboard, and how well validation foretold the test."""
+    if board.empty:
+        say("No finished evaluations that fit. Start one: python -m ispbench model=metaisp data=mini")
+        return
+    print_sheets(sheets_of(board))
+    if told := correlation(evaluation_table(results)):
+        say(told)
