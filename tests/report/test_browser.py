@@ -70,7 +70,7 @@ def test_the_filters_hold_for_table_plots_and_rates(watched):
     page.get_by_label("Model").fill("un")
     assert models(page) == ["unet"]
     assert page.get_by_role("status").inner_text() == "1 of 3 rows"
-    assert page.locator("#cost .label").all_inner_texts() == ["unet"] * 3
+    assert page.locator("#cost .label").all_text_contents() == ["unet"] * 3
     assert "Fewer than two" in page.locator("#wins").inner_text()
     page.get_by_label("Model").fill("")
     page.get_by_label("Size").select_option("100000")
