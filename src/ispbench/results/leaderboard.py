@@ -217,8 +217,9 @@ def _means(rows: Sequence[Row], scores: Mapping[str, ImageScores | None]) -> dic
             values = [record["metrics"].get(name) for record in row.records]
             if None not in values:  # else not every seed was scored by it
                 found[row.key][name] = float(np.mean(values))
-        for line in [] if images is None else intervals(images).itertuples():
-            found[line.Index] |= {f"{name}_low": line.low, f"{name}_high": line.high}
+        ends = {} if images is None else intervals(images)[["low", "high"]].T.to_dict()
+        for key, interval in ends.items():
+            found[str(key)] |= {f"{name}_{end}": value for end, value in interval.items()}
     return found
 
 

@@ -5,12 +5,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ispbench.console import Column, say, table
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
+
+_LONG = 26  # characters; longer cells are broken into lines
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,20 @@ class Sheet:
         return heading not in self.texts
 
 
+def show(value: Any, pattern: str) -> str:
+    """A number as text, nothing where it is missing."""
+    return "" if value is None or pd.isna(value) else pattern.format(value)
+
+
 def print_sheets(sheets: Sequence[Sheet]) -> None:
     """Prints tables on the terminal, their notes beneath them."""
     for sheet in sheets:
-        columns = [Column(name, right=sheet.right(name), fold=not sheet.right(name)) for name in sheet.headings]
-        table(columns, sheet.rows, title=sheet.title, min_width=124)
+        widths = [max(map(len, cells)) for cells in zip(sheet.headings, *sheet.rows, strict=True)]
+        columns = [
+            Column(name, sheet.right(name), width > _LONG, min(width, _LONG))
+            for name, width in zip(sheet.headings, widths, strict=True)
+        ]
+        table(columns, sheet.rows, title=sheet.title, min_width=sum(min(width, _LONG) + 3 for width in widths) + 3)
         say(*sheet.notes, *([""] if sheet.notes else []))
 
 
@@ -51,7 +63,7 @@ def as_markdown(sheets: Sequence[Sheet]) -> str:
         cells = [[cell.replace("|", "\\|") for cell in row] for row in (sheet.headings, *sheet.rows)]
         lines = ["| " + " | ".join(row) + " |" for row in cells]
         lines.insert(1, "|" + "|".join("---:" if sheet.right(name) else "---" for name in sheet.headings) + "|")
-        parts += [f"### {sheet.title}", "\n".join(lines), *(f"- {note}" for note in sheet.notes)]
+        parts += [f"## {sheet.title}", "\n".join(lines), *(f"- {note}" for note in sheet.notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -105,13 +117,14 @@ def as_html(sheets: Sequence[Sheet], title: str) -> str:
         body = "\n".join(line(row, "td") for row in sheet.rows)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in sheet.notes)
         parts.append(
-            f"<h2>{html.escape(sheet.title)}</h2>\n<div class='wide'><table>\n<thead>{line(sheet.headings, 'th')}</thead>\n"
-            f"<tbody>\n{body}\n</tbody>\n</table></div>\n{notes}"
+            f"<h2>{html.escape(sheet.title)}</h2>\n<div class='wide'><table>\n"
+            f"<thead>{line(sheet.headings, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n{notes}"
         )
     content = "\n".join(parts)
     return (
-        f"<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n<meta name='viewport' content='width=device-width'>\n"
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{content}\n</html>\n"
+        "<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n"
+        f"<meta name='viewport' content='width=device-width'>\n<title>{html.escape(title)}</title>\n"
+        f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{content}\n</html>\n"
     )
 
 
@@ -122,7 +135,9 @@ def as_json(data: pd.DataFrame, columns: Mapping[str, str]) -> str:
     return json.dumps({"columns": meanings, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
-def write_table(path: Path, data: pd.DataFrame, sheets: Sequence[Sheet], title: str, columns: Mapping[str, str]) -> None:
+def write_table(
+    path: Path, data: pd.DataFrame, sheets: Sequence[Sheet], title: str, columns: Mapping[str, str]
+) -> None:
     """Writes a table in the format that a file's suffix names.
 
     Args:

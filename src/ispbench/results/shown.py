@@ -1,4 +1,4 @@
-"""The leaderboard as people read it, and its files."""
+"""The leaderboard as people read it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,12 +7,10 @@ from typing import Any
 import pandas as pd
 
 from ispbench.console import say
-from ispbench.errors import UserError
-from ispbench.files import write_atomically
 from ispbench.metrics.table import TABLE
 from ispbench.results.evaluation_table import correlation, evaluation_table
-from ispbench.results.leaderboard import AFTER, BEFORE, leaderboard
-from ispbench.results.sheets import Sheet, as_markdown, print_sheets
+from ispbench.results.leaderboard import AFTER, BEFORE
+from ispbench.results.sheets import Sheet, print_sheets, show
 
 _SCORES = ("psnr", "ssim", "lpips")
 _MARKS = {"pareto_params": "params", "pareto_gmacs": "MACs", "pareto_latency": "ms"}
@@ -44,14 +42,20 @@ def _sheet(rows: pd.DataFrame) -> Sheet:
         )
         for row in rows.to_dict("records")
     ]
+    full = [place for place in range(len(headings)) if any(line[place] for line in lines)]
+    headings, lines = _only(headings, full), [_only(line, full) for line in lines]
     title = first["ranking"] + (", simulated sensor" if rows["simulated"].any() else "")
     return Sheet(title, headings, lines, _TEXTS, list(_notes(rows)))
 
 
+def _only(cells: tuple[str, ...], places: list[int]) -> tuple[str, ...]:
+    return tuple(cells[place] for place in places)
+
+
 def _notes(rows: pd.DataFrame) -> Iterator[str]:
     yield (
-        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. In brackets, 95 % "
-        "intervals over photographs and seeds."
+        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
+        "In brackets, 95 % intervals over photographs and seeds."
     )
     single = rows.loc[(rows["seeds"] == 1) & (rows["trained_on"] != ""), "model"]
     if len(single):
@@ -73,16 +77,11 @@ def _label(metric: str) -> str:
     return TABLE[metric].label if metric in TABLE else metric
 
 
-def _mean(row: Mapping[str, Any], metric: str) -> str:
+def _mean(row: Mapping[Any, Any], metric: str) -> str:
     pattern = f"{{:.{TABLE[metric].digits if metric in TABLE else 4}f}}"
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
     interval = "" if pd.isna(low) else f" [{pattern.format(low)}, {pattern.format(high)}]"
     return show(row[metric], pattern) + interval
-
-
-def show(value: Any, pattern: str) -> str:
-    """A number as text, nothing where it is missing."""
-    return "" if value is None or pd.isna(value) else pattern.format(value)
 
 
 def print_board(board: pd.DataFrame, results: Path) -> None:
@@ -93,41 +92,3 @@ def print_board(board: pd.DataFrame, results: Path) -> None:
     print_sheets(sheets_of(board))
     if told := correlation(evaluation_table(results)):
         say(told)
-
-
-def files_of(results: Path) -> dict[Path, str]:
-    """The files that stand beside the records and are made of them, with what they must hold."""
-    board, evaluations = leaderboard(results), evaluation_table(results)
-    page = "# Leaderboard\n\nMade from the records by `python -m ispbench leaderboard`, never edited. "
-    page += "`README.md` explains the columns.\n\n"
-    page += as_markdown(sheets_of(board))
-    if told := correlation(evaluations):
-        page += f"\n{told}\n"
-    return {
-        results / "leaderboard.csv": board.to_csv(index=False),
-        results / "leaderboard.md": page,
-        results / "evaluations.csv": evaluations.to_csv(index=False),
-    }
-
-
-def write_files(results: Path) -> list[Path]:
-    """Writes `files_of` a results folder."""
-    files = files_of(results)
-    for path, content in files.items():
-        write_atomically(path, content)
-    return list(files)
-
-
-def check_files(results: Path) -> None:
-    """Checks that `files_of` a results folder are what the records give.
-
-    Raises:
-        UserError: naming those that are not.
-    """
-    stale = [path for path, content in files_of(results).items() if not path.is_file() or path.read_text() != content]
-    if stale:
-        names = " and ".join(map(str, stale))
-        raise UserError(
-            f"{names} {'is' if len(stale) == 1 else 'are'} not what the records give; run: python -m ispbench "
-            f"leaderboard results={results}"
-        )

@@ -1,7 +1,7 @@
 """Print the leaderboard, write it to results/, or in another format.
 
-A row is a setting with its seeds, ranked among the rows of one protocol, track, split, version of the rules and training
-budget. Patterns choose rows, and ranks are then among these:
+A row is a setting with its seeds, ranked among the rows of one protocol, track, split, version of the rules and
+training budget. Patterns choose rows, and ranks are then among these:
 
   ispbench leaderboard dataset=photos* track=one-camera max_params=2e6
   ispbench leaderboard protocol=zrr-v1/original-gt output=table.tex
@@ -44,9 +44,10 @@ def run(settings: Settings) -> None:
     """Prints the tables; writes the files, or checks them."""
     from ispbench.results import published
     from ispbench.results.breakdown import print_breakdown
+    from ispbench.results.committed import check_files, write_files
     from ispbench.results.leaderboard import Filters, leaderboard
-    from ispbench.results.shown import COLUMNS, check_files, print_board, sheets_of, write_files
     from ispbench.results.sheets import print_sheets, write_table
+    from ispbench.results.shown import COLUMNS, print_board, sheets_of
 
     results, output = settings.results, settings.output
     filters = Filters(**{name: getattr(settings, name) for name in Filters.__dataclass_fields__})

@@ -1,0 +1,53 @@
+"""The files that stand beside the records and are made of them."""
+
+from pathlib import Path
+
+from ispbench.errors import UserError
+from ispbench.files import write_atomically
+from ispbench.results import published
+from ispbench.results.evaluation_table import correlation, evaluation_table
+from ispbench.results.leaderboard import leaderboard
+from ispbench.results.sheets import as_markdown
+from ispbench.results.shown import sheets_of
+
+_MADE = "Made from the records by `python -m ispbench leaderboard`, never edited."
+
+
+def files_of(results: Path) -> dict[Path, str]:
+    """The files that stand beside the records and are made of them, with what they must hold."""
+    board, evaluations = leaderboard(results), evaluation_table(results)
+    page = f"# Leaderboard\n\n{_MADE}\n\n{as_markdown(sheets_of(board))}"
+    if told := correlation(evaluations):
+        page += f"\n{told}\n"
+    files = {
+        results / "leaderboard.csv": board.to_csv(index=False),
+        results / "leaderboard.md": page,
+        results / "evaluations.csv": evaluations.to_csv(index=False),
+    }
+    if (results / "published").is_dir():
+        beside = as_markdown(published.sheets_of(published.beside_measured(results)))
+        files[results / "published.md"] = f"# Published and measured\n\n{_MADE}\n\n{beside}"
+    return files
+
+
+def write_files(results: Path) -> list[Path]:
+    """Writes `files_of` a results folder."""
+    files = files_of(results)
+    for path, content in files.items():
+        write_atomically(path, content)
+    return list(files)
+
+
+def check_files(results: Path) -> None:
+    """Checks that `files_of` a results folder are what the records give.
+
+    Raises:
+        UserError: naming those that are not.
+    """
+    stale = [path for path, content in files_of(results).items() if not path.is_file() or path.read_text() != content]
+    if stale:
+        names = " and ".join(map(str, stale))
+        raise UserError(
+            f"{names} {'is' if len(stale) == 1 else 'are'} not what the records give; run: python -m ispbench "
+            f"leaderboard results={results}"
+        )
