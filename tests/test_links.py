@@ -1,5 +1,4 @@
 import pytest
-
 from tools.links import broken
 
 PAGE = '<h1 id="top">A</h1><a href="{}">there</a>'

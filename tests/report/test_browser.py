@@ -103,7 +103,8 @@ def test_the_divider_slides_and_the_images_zoom(watched):
         shot = stage.screenshot()
         return page.evaluate(
             """async ([coded, x]) => {
-                const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(coded), (c) => c.charCodeAt(0))]));
+                const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
+                const bitmap = await createImageBitmap(new Blob([bytes]));
                 const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
                 canvas.getContext("2d").drawImage(bitmap, 0, 0);
                 return canvas.getContext("2d").getImageData(x * bitmap.width, bitmap.height / 4, 1, 1).data[1] > 127;

@@ -51,7 +51,7 @@ def test_weights_that_were_not_scored_render_nothing(folder, tmp_path):
     with pytest.raises(UserError, match="moved holds another checkpoint than the one that was scored"):
         render_row(row, [], tmp_path)
     checkpoint.unlink()
-    with pytest.raises(UserError, match="moved has no checkpoints/last.ckpt"):
+    with pytest.raises(UserError, match=r"moved has no checkpoints/last\.ckpt"):
         render_row(row, [], tmp_path)
 
 

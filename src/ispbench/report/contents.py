@@ -97,27 +97,26 @@ def _board(results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pi
 
 def picks(scores: ImageScores) -> dict[str, dict[str, Any]]:
     """The images that a reader should see: the worst and the best over all rows, and the one they differ on most."""
-    table = image_table(scores)
+    table = image_table(scores)  # the most disputed first
     keys = list(scores.values)
-    means = table[keys].mean(axis=1)
-    worst, best = (means.idxmin(), means.idxmax()) if scores.higher_is_better else (means.idxmax(), means.idxmin())
+    means = table[keys].mean(axis=1).to_numpy()
+    ends = {"worst": int(means.argmin()), "best": int(means.argmax())}
+    if not scores.higher_is_better:
+        ends = {"worst": ends["best"], "best": ends["worst"]}
     about = describe(scores.metric)
-    unit = f" {about['unit']}" if about["unit"] else ""
 
-    def pick(place: Any, reason: str, value: float) -> dict[str, Any]:
-        line = table.loc[place]
+    def pick(place: int, reason: str, value: float) -> dict[str, Any]:
+        line = table.iloc[place]
+        told = f"{value:.{about['digits']}f} {about['unit']}".strip()
         return {
             "image": line["image"],
-            "reason": f"{reason} {value:.{about['digits']}f}{unit}",
+            "reason": f"{reason}: {told}",
             "scores": {key: float(line[key]) for key in keys},
         }
 
-    found = {
-        "worst": pick(worst, "has the worst mean over the rows:", means[worst]),
-        "best": pick(best, "has the best mean over the rows:", means[best]),
-    }
+    found = {name: pick(place, f"has the {name} mean over the rows", means[place]) for name, place in ends.items()}
     if len(keys) > 1:
-        found["disputed"] = pick(0, "sets the rows furthest apart:", table.loc[0, "spread"])
+        found["disputed"] = pick(0, "sets the rows furthest apart", float(table["spread"].iloc[0]))
     return found
 
 
@@ -151,7 +150,7 @@ def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The lines of a table without what is missing, in Python's own types."""
     return [
         {
-            name: value.item() if isinstance(value, np.generic) else value
+            str(name): value.item() if isinstance(value, np.generic) else value
             for name, value in line.items()
             if not pd.isna(value)
         }
