@@ -87,6 +87,7 @@ def plan(config: DictConfig, data: PairedDataModule, protocol: Protocol, source:
         variant=" ".join(part for part in (source.variant, str(_ensemble(config))) if part),
         dataset=source.dataset,
         seed=source.seed,
+        command=list(config.get("command") or ()),
         config=identity,
         protocol=protocol.full_name(data),
         split=config.eval.split,

@@ -11,6 +11,7 @@ from ispbench.evaluation.configured import Source
 from ispbench.models.recognize import Recognition
 from ispbench.results import store
 from ispbench.results.claims import claim, settled
+from ispbench.results.commands import repeatable
 from ispbench.results.records import EvaluationRecord
 
 
@@ -34,6 +35,8 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     file = weights_file(path, select)
     about = describe(file)
     config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
+    with open_dict(config):
+        config.command = [*(config.get("command") or ()), *repeatable(overrides)]
     model = config.choices.model
     own = about.get("model") == model
     source = Source(

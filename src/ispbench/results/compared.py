@@ -83,12 +83,11 @@ def comparison_sheets(rows: Sequence[Row], scores: ImageScores) -> list[Sheet]:
 def _differences(rows: Sequence[Row], scores: ImageScores, names: Mapping[str, str]) -> Sheet:
     told = differences(scores)
     digits = _digits(scores)
-    lines, found = [], []
+    lines: list[tuple[str, ...]] = []
     for row in told.to_dict("records"):
         first, second = names[row["first"]], names[row["second"]]
-        better, worse = (first, second) if (row["difference"] > 0) == scores.higher_is_better else (second, first)
+        better = first if (row["difference"] > 0) == scores.higher_is_better else second
         verdict = f"{better} is better" if row["distinguishable"] else "no difference found"
-        found.append(f"{better} is better than {worse}" if row["distinguishable"] else "")
         lines.append(
             (
                 first,
@@ -118,8 +117,8 @@ def _differences(rows: Sequence[Row], scores: ImageScores, names: Mapping[str, s
 def _on_seeds(rows: Sequence[Row], scores: ImageScores, names: Mapping[str, str]) -> list[str]:
     """What is known of how far a seed moves a score, where it is not by the seeds that are compared."""
     sentences = {
-        "unknown": "One seed, and no other to tell how far a seed moves a score: what is found holds for this training, "
-        "perhaps not for the model.",
+        "unknown": "One seed, and no other to tell how far a seed moves a score: what is found holds for this "
+        "training, perhaps not for the model.",
         "others": "One seed: how far a seed moves its score is taken from other rows of the ranking.",
     }
     notes = []

@@ -77,8 +77,8 @@ def draw_critical_difference(means: pd.DataFrame, higher_is_better: bool) -> "Fi
     """
     if min(means.shape) < _DATASETS:
         raise UserError(
-            f"A critical-difference diagram ranks at least {_DATASETS} rows over at least {_DATASETS} datasets; here are "
-            f"{means.shape[1]} rows over {', '.join(map(str, means.index)) or 'no dataset that all have'}."
+            f"A critical-difference diagram ranks at least {_DATASETS} rows over at least {_DATASETS} datasets; here "
+            f"are {means.shape[1]} rows over {', '.join(map(str, means.index)) or 'no dataset that all have'}."
         )
     try:
         from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman

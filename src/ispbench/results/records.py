@@ -73,6 +73,7 @@ class Record:
         variant: Settings of the model other than its default, such as ``num_bases=4``.
         dataset: A file of ``conf/data/``.
         seed: Of the training.
+        command: The overrides that made it, see `ispbench.results.commands.repeatable`.
         config: What the key is made of.
         status: running, finished, interrupted or failed.
         error: What ended a run that failed, or how far one came that was interrupted.
@@ -87,6 +88,7 @@ class Record:
     dataset: str
     variant: str = ""
     seed: int | None = None
+    command: list[str] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     status: str = "running"
     error: str | None = None

@@ -13,7 +13,8 @@ from ispbench.results.rows import UNTRAINED, Row, rows_of, without_ablations
 
 _SCORED = ("protocol", "split", "rules", "fingerprint", "limit", "definition")
 _TRAINED = ("trained_on", "budget")
-_WORDS = {"fingerprint": "pairs", "limit": "number of images", "definition": "definition of the score"}
+_WORDS = {"protocol": "protocols", "split": "splits", "fingerprint": "scored pairs", "limit": "numbers of images"}
+_WORDS |= {"definition": "definitions of the score", "trained_on": "training data", "budget": "training budgets"}
 
 
 def selected(
@@ -44,7 +45,7 @@ def selected(
     found = [rows for rows in sets if not _reasons(rows, mixed)]
     if not found:
         raise UserError(
-            f"{' and '.join(names)} do not compare: their {' and '.join(_reasons(sets[0], mixed))}. Choose rows of one "
+            f"{' and '.join(names)} do not compare: their {', their '.join(_reasons(sets[0], mixed))}. Choose rows of one "
             f"protocol, track and budget{'' if mixed else ', or set mixed=true for rows of different budgets'}."
         )
     rankings = [{row.ranking for row in rows} for rows in found]
@@ -83,5 +84,8 @@ def _reasons(rows: Sequence[Row], mixed: bool) -> list[str]:
 
 def _difference(name: str, rows: Iterable[Row]) -> str:
     values = list(dict.fromkeys(str(getattr(row.ranking, name)) for row in rows))
-    word = _WORDS.get(name, name.replace("_", " "))
-    return f"{word} differ ({' against '.join(value or 'none' for value in values)})" if len(values) > 1 else ""
+    return (
+        f"{_WORDS.get(name, name)} differ ({' against '.join(value or 'none' for value in values)})"
+        if len(values) > 1
+        else ""
+    )

@@ -22,6 +22,7 @@ from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.results import store
 from ispbench.results.claims import claim, folder_of, settled
+from ispbench.results.commands import repeatable
 from ispbench.results.records import EvaluationRecord
 from ispbench.training import fit, signals
 from ispbench.training.callbacks.images import ImageRows
@@ -46,6 +47,7 @@ def run(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     with open_dict(config):
         config.choices = {key: hydra.runtime.choices[key] for key in ("model", "data")}
+        config.command = repeatable(hydra.overrides.task)
     own_folder = Path(config.paths.run)
     with signals.sigterm_as_exception():
         data = fit.load_data(config)

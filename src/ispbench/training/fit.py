@@ -86,6 +86,7 @@ def plan(config: DictConfig, data: PairedDataModule) -> TrainingRecord:
         dataset=config.choices.data,
         variant=variant(config, config.choices.model),
         seed=config.seed,
+        command=list(config.get("command") or ()),
         config=identity,
         notes=dict(data.notes),
     )

@@ -1,8 +1,8 @@
 """Compare rows of the leaderboard image by image.
 
-Each name is a model, with all its seeds, or a part of an evaluation's id. Printed are paired differences with intervals
-and tests, win rates, and the images behind them; the figure shows the images on which the rows differ most, as far as the
-runs' folders hold their checkpoints.
+Each name is a model, with all its seeds, or a part of an evaluation's id. Printed are paired differences with
+intervals and tests, win rates, and the images behind them. The figure shows the images on which the rows differ most,
+rendered by the checkpoints of the runs; without these, their scores.
 
   ispbench compare metaisp unet track=one-camera
   ispbench compare metaisp-photos-s0-original metaisp-photos-s1-original
