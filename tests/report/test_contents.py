@@ -115,7 +115,8 @@ def test_every_row_says_where_it_comes_from(board):
     assert facts["commit"] == "5263ad9c988c62ad158f76276e37d466d29748cd"
     assert facts["fingerprint of the data"] == "b8f74c606d8c1227"
     assert facts["seeds"] == "0 1 2"
-    assert facts["command"].count("python -m ispbench reproduce unet-photos-s") == 3
+    assert facts["command"].splitlines() == [f"python -m ispbench model=unet seed={seed}" for seed in range(3)]
+    assert facts["made again by"].count("python -m ispbench reproduce ") == 3
     assert "torch " in facts["versions"]
 
 

@@ -26,7 +26,7 @@ function paretoFigure(board, metric, shown, cost, title) {
 }
 
 function paretoPlot(rows, metric, cost, title, width) {
-  const height = Math.round(Math.min(380, Math.max(260, width * 0.72)));
+  const height = Math.round(Math.min(380, Math.max(320, width * 0.72)));
   const frame = { left: 52, right: width - 12, top: 26, bottom: height - 44 };
   const better = page.metrics[metric].higher;
   const x = scale(rows.map((row) => row[cost]), frame.left, frame.right, { log: true, pad: 0.1 });
@@ -38,7 +38,7 @@ function paretoPlot(rows, metric, cost, title, width) {
   svg.append(shape("path", { d: frontLine(rows, metric, cost, x, y, frame), class: "front" }));
   const points = rows.map((row) => {
     const [top, bottom] = [high(row, metric) ?? row[metric], low(row, metric) ?? row[metric]].map(y.place).sort((a, b) => a - b);
-    return { row, x: x.place(row[cost]), y: y.place(row[metric]), top, bottom, text: clipped(label(row)) };
+    return { row, x: x.place(row[cost]), y: y.place(row[metric]), top, bottom, text: clipped(label(row), 28) };
   });
   const placed = placeLabels(points, frame);
   for (const { row, x: left, y: middle, text, labelX, labelY, anchor, far } of placed) {
@@ -51,10 +51,6 @@ function paretoPlot(rows, metric, cost, title, width) {
       labelX === undefined ? null : shape("text", { x: labelX, y: labelY + 4, "text-anchor": anchor, class: "label" }, text)));
   }
   return svg;
-}
-
-function clipped(text) {
-  return text.length > 28 ? `${text.slice(0, 27)}…` : text;
 }
 
 /** The rows that no other beats at the same cost or less, as steps. */
