@@ -1,57 +1,237 @@
-import pytest
+import json
+from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t
+
+from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.results import store
-from ispbench.results.leaderboard import leaderboard, print_breakdown, print_tables
-from ispbench.results.records import EvaluationRecord
+from ispbench.results.committed import check_files, write_files
+from ispbench.results.leaderboard import AFTER, BEFORE, Filters, leaderboard, scores_of
+from ispbench.results.rows import split_track
+from ispbench.results.shown import sheets_of
+from ispbench.results.verifications import verify
+from tests.conftest import REPOSITORY
+from tests.results.grid import COMMIT, STEADY, add_row
 
 
-def save(results, number, psnr, val_psnr=None, **by):
-    record = EvaluationRecord(
-        key=f"{number:016d}",
-        model=f"model{number}",
-        dataset="photos",
-        protocol="photos-v1-many-cameras/original-gt",
-        seed=0,
-        status="finished",
-        metrics={"psnr": psnr},
-        by={"camera": {name: {"n_images": 3, "psnr": value} for name, value in by.items()}} if by else {},
-        checkpoint={} if val_psnr is None else {"name": "last", "step": 600, "val_psnr": val_psnr},
-    )
-    store.save(results, record)
+@pytest.fixture
+def grid(tmp_path):
+    """Three models of three seeds, two of them too close to be told apart."""
+    add_row(tmp_path, "metaisp", 28.0, params=1_000_000, efficiency=STEADY)
+    add_row(tmp_path, "unet", 28.02, params=2_000_000, efficiency=STEADY | {"latency_ms": 40.0})
+    add_row(tmp_path, "lan", 24.0, params=500_000, efficiency=STEADY | {"latency_iqr_ms": 30.0})
+    return tmp_path
 
 
-def test_means_by_camera_are_printed_best_first(tmp_path, capsys):
-    save(tmp_path, 1, 20.0, imx219=19.0, imx708=21.0)
-    save(tmp_path, 2, 25.0, imx219=26.0, imx708=24.0)
-    save(tmp_path, 3, 30.0)
-    print_breakdown(tmp_path, "camera")
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()]
-    assert lines[0][:4] == ["photos-v1-many-cameras/original-gt,", "psnr", "by", "camera,"]
-    head = lines.index(["model", "variant", "seed", "all", "imx219", "imx708"])
-    assert lines[head + 2 :] == [
-        ["model2", "0", "25.00", "26.00", "24.00"],
-        ["model1", "0", "20.00", "19.00", "21.00"],
-    ]
+def by_model(board):
+    return board.set_index("model")
 
 
-def test_what_no_evaluation_is_broken_down_by_is_told(tmp_path):
-    save(tmp_path, 1, 20.0, imx219=19.0)
-    with pytest.raises(UserError, match="has psnr by lens; they are broken down by camera"):
-        print_breakdown(tmp_path, "lens")
-    with pytest.raises(UserError, match="has ssim by camera"):
-        print_breakdown(tmp_path, "camera", "ssim")
+def test_seeds_are_aggregated_with_an_interval(grid):
+    board = by_model(leaderboard(grid))
+    assert list(board["seeds"]) == [3, 3, 3]
+    tables = [pd.read_csv(path) for path in (grid / "evaluations").glob("lan-*.scores.csv")]
+    mean = np.mean([table["psnr"].mean() for table in tables])
+    assert board.loc["lan", "psnr"] == pytest.approx(mean, abs=1e-6)
+    assert board.loc["lan", "psnr_low"] < mean < board.loc["lan", "psnr_high"]
+    photos = pd.concat(tables).groupby("photo")["psnr"].mean()
+    half = t.ppf(0.975, len(photos) - 1) * photos.std(ddof=1) / len(photos) ** 0.5
+    assert board.loc["lan", "psnr_high"] - mean == pytest.approx(half, rel=0.15)
+    assert len(board.loc["lan", "ids"].split()) == 3
+
+
+def test_ranks_and_pareto_marks(grid):
+    board = by_model(leaderboard(grid))
+    assert dict(board["rank"]) == {"unet": 1, "metaisp": 1, "lan": 3}
+    ordered = board.sort_values("psnr")
+    assert ordered.index[0] == "lan"
+    assert board["pareto_params"].all(), "each has fewer parameters than those that are better"
+    assert dict(board["pareto_latency"].dropna()) == {
+        name: name == ordered.index[-1] or board.loc[name, "latency_ms"] == 40 for name in ("unet", "metaisp")
+    }
+
+
+def test_a_latency_of_a_busy_machine_is_left_blank(grid):
+    board = by_model(leaderboard(grid))
+    assert np.isnan(board.loc["lan", "latency_ms"])
+    assert "60% of the median" in board.loc["lan", "latency_note"]
+    assert board.loc["metaisp", "latency_ms"] == 50
+    (sheet,) = sheets_of(leaderboard(grid))
+    assert any(note.startswith("No latency of lan: the interquartile range") for note in sheet.notes)
+
+
+def test_latencies_of_two_devices_are_not_weighed_against_each_other(tmp_path):
+    add_row(tmp_path, "slow", 25.0, efficiency=STEADY)
+    add_row(tmp_path, "fast", 28.0, efficiency=STEADY | {"latency_ms": 1.0, "device": "server"})
+    assert leaderboard(tmp_path)["pareto_latency"].all()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"track": "many-cameras"},
+        {"trained_on": "photos-v1-many-cameras"},
+        {"steps": 1200},
+        {"rules": "0.3"},
+        {"fingerprint": "f" * 16},
+        {"limit": 3},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_does_not_compare_never_shares_a_ranking(other, tmp_path):
+    add_row(tmp_path, "metaisp", 28.0)
+    add_row(tmp_path, "unet", 20.0, **other)
+    board = leaderboard(tmp_path)
+    assert list(board["rank"]) == [1, 1]
+    assert board["ranking_key"].nunique() == 2
+    assert len(sheets_of(board)) == 2
+
+
+def test_cells_of_an_ablation_are_no_rows(tmp_path):
+    add_row(tmp_path, "metaisp", 28.0)
+    add_row(tmp_path, "metaisp", 27.0, variant="num_bases=1")
+    add_row(tmp_path, "metaisp", 29.0, variant="num_bases=4")
+    add_row(tmp_path, "lan", 24.0, variant="width=8")
+    board = leaderboard(tmp_path)
+    assert sorted(zip(board["model"], board["variant"], strict=True)) == [("lan", "width=8"), ("metaisp", "")]
+    assert len(leaderboard(tmp_path, filters=Filters(variants=True))) == 4
+
+
+def test_filters(grid):
+    add_row(grid, "metaisp", 22.0, track="many-cameras", date="2026-11-30T10:00:00+00:00", steps=1200)
+    models = {
+        "dataset=photos-v1": 4,
+        "dataset=zrr*": 0,
+        "track=one-camera": 3,
+        "protocol=photos-v1-many*": 1,
+        "budget='1,200 steps*'": 1,
+        "model=*isp": 2,
+        "max_params=1e6": 2,
+        "min_params=1e6": 2,
+        "since=2026-11-25": 1,
+        "until=2026-11-25": 3,
+    }
+    for text, count in models.items():
+        name, value = text.split("=")
+        value = float(value) if "params" in name else value.strip("'")
+        assert len(leaderboard(grid, filters=Filters(**{name: value}))) == count, text
+
+
+def test_another_score_ranks_by_its_direction(grid):
+    board = leaderboard(grid, "ssim")
+    assert set(board["ranked_by"]) == {"ssim"}
+    assert board["ssim"].is_monotonic_decreasing
+
+
+class Cells(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.open = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.open = tag in ("td", "th")
+
+    def handle_data(self, data):
+        self.cells += [data] if self.open else []
+        self.open = False
+
+
+def test_every_format_opens(grid, tmp_path, capsys):
+    paths = {suffix: tmp_path / f"table.{suffix}" for suffix in ("csv", "json", "md", "tex", "html")}
+    for path in paths.values():
+        dispatch(["leaderboard", f"results={grid}", f"output={path}"])
+    board = leaderboard(grid)
+    table = pd.read_csv(paths["csv"])
+    assert list(table) == [*BEFORE, *scores_of(), *AFTER]
+    assert list(table["psnr"]) == list(board["psnr"]), "unformatted numbers"
+    content = json.loads(paths["json"].read_text(), parse_constant=pytest.fail)
+    assert [row["psnr_low"] for row in content["rows"]] == pytest.approx(list(board["psnr_low"]))
+    assert content["columns"]["rank"]
+    lines = paths["md"].read_text().splitlines()
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    latex = paths["tex"].read_text()
+    assert [latex.count(part) for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")] == [1] * 4
+    body = latex.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    columns = latex.split(r"\begin{tabular}{")[1].split("}")[0]
+    assert len(body) == 3
+    assert all(line.endswith(r"\\") and line.count("&") == len(columns) - 1 for line in body)
+    cells = Cells(paths["html"].read_text()).cells
+    assert {"metaisp", "unet", "lan", "1,000,000"} <= set(cells)
+    capsys.readouterr()
+    with pytest.raises(UserError, match="ends in no format"):
+        dispatch(["leaderboard", f"results={grid}", f"output={tmp_path / 'table.xls'}"])
+
+
+def test_a_stale_file_is_told(grid):
+    write_files(grid)
+    check_files(grid)
+    with (grid / "leaderboard.csv").open("a") as file:
+        file.write("\n")
+    with pytest.raises(UserError, match=r"leaderboard\.csv is not what the records give"):
+        check_files(grid)
+    write_files(grid)
+    add_row(grid, "lan", 24.0, seeds=(3,))
+    with pytest.raises(UserError, match=r"leaderboard\.md and .*evaluations\.csv are not"):
+        check_files(grid)
+
+
+def test_the_committed_tables_are_those_of_the_records():
+    check_files(REPOSITORY / "results")
+
+
+def test_tiers(grid):
+    records = [record for record in store.load(grid) if record["model"] == "metaisp"]
+    tiers = []
+    for number, record in enumerate(records):
+        verify(grid, record, "checked", {"found": {}})
+        tiers.append(by_model(leaderboard(grid)).loc["metaisp", "tier"])
+        assert number < 2 or tiers == ["self-reported", "self-reported", "checked"]
+    path = verify(grid, records[0], "reproduced", {"found": {}})
+    board = by_model(leaderboard(grid))
+    assert dict(board["tier"]) == {"metaisp": "reproduced", "unet": "self-reported", "lan": "self-reported"}
+    path.write_text('{"tier": "sure"}')
+    with pytest.raises(UserError, match="not a readable verification"):
+        leaderboard(grid)
+
+
+def test_provenance(grid):
+    row = by_model(leaderboard(grid)).loc["metaisp"]
+    assert row["commits"] == row["training_commits"] == COMMIT
+    assert not row["dirty"]
+    assert len(row["weights"].split()) == len(row["training_keys"].split()) == 3
+
+
+@pytest.mark.parametrize(
+    "version, parts",
+    [
+        ("photos-v1-one-camera", ("photos-v1", "one-camera")),
+        ("zrr-v1", ("zrr-v1", "")),
+        ("zrr-v1-partial", ("zrr-v1", "partial")),
+        ("folder", ("folder", "")),
+    ],
+)
+def test_a_version_is_a_dataset_and_its_track(version, parts):
+    assert split_track(version) == parts
 
 
 def test_the_correlation_of_validation_and_test_is_printed(tmp_path, capsys):
-    for number, (test, validation) in enumerate([(20, 21), (22, 22), (21, 24), (25, 25)]):
-        save(tmp_path, number, float(test), float(validation))
-    print_tables(leaderboard(tmp_path))
+    levels = {"a": 20.0, "b": 22.0, "c": 21.0, "d": 25.0}
+    for model, level in levels.items():
+        add_row(tmp_path, model, level, seeds=(1,))
+    dispatch(["leaderboard", f"results={tmp_path}"])
     assert "correlate" not in capsys.readouterr().out
-    save(tmp_path, 9, 26.0, 27.0)
-    board = leaderboard(tmp_path)
-    assert set(board["checkpoint"]) == {"last"}
-    assert set(board["checkpoint_step"]) == {600}
-    print_tables(board)
-    # numpy.corrcoef([20, 22, 21, 25, 26], [21, 22, 24, 25, 27])[0, 1] is 0.88
-    assert "correlate at 0.88 over 5 rows" in " ".join(capsys.readouterr().out.split())
+    add_row(tmp_path, "e", 26.0, seeds=(1,))
+    dispatch(["leaderboard", f"results={tmp_path}"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "correlate at 1.00 over 5 evaluations" in printed
+    assert "One training alone: " in printed
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path, capsys):
+    dispatch(["leaderboard", f"results={tmp_path}"])
+    assert "Start one: python -m ispbench" in capsys.readouterr().out

@@ -123,7 +123,7 @@ def _on_seeds(rows: Sequence[Row], scores: ImageScores, names: Mapping[str, str]
     }
     notes = []
     for known, sentence in sentences.items():
-        named = [names[row.key] for row in rows if scores.scatter_of[row.key] == known]
+        named = [names[row.key] for row in rows if scores.scatter[row.key].whose == known]
         if named:
             notes.append(f"{', '.join(named)}: {sentence}")
     budgets = dict.fromkeys(row.ranking.budget for row in rows)

@@ -17,6 +17,25 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """How far a seed moves the scores of a row.
+
+    Attributes:
+        whose: ``own``, of the seeds of the row's setting; ``others``, of other rows of the ranking, where it has one
+            seed; ``unknown``, where these have one as well; ``none``, for a row that no seed can move.
+        values: Single trainings minus the mean of their setting, image by image, shape (trainings, images), scaled so
+            that their variance is that of a training.
+        freedom: Degrees of freedom of that variance.
+        source: Names what they were taken from.
+    """
+
+    whose: str
+    values: Values
+    freedom: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class ImageScores:
     """Scores of one metric on the same images.
 
@@ -26,11 +45,7 @@ class ImageScores:
         images: Names of the images.
         photos: The photograph that each image is of; the image itself where the dataset knows of none.
         values: By the row's key, shape (seeds, images).
-        scatter: By the row's key, how far single trainings lie from the mean of their setting, image by image, shape
-            (trainings, images), scaled so that their variance is that of a training; of other rows of the ranking where
-            the row has one seed, and empty where no seed is known to move it.
-        scatter_of: By the row's key, whose scatter that is: ``own``, ``others``, ``unknown``, or ``none`` for a row
-            that no seed can move.
+        scatter: By the row's key, how far a seed moves its scores.
     """
 
     metric: str
@@ -38,8 +53,7 @@ class ImageScores:
     images: list[str]
     photos: list[str]
     values: dict[str, Values]
-    scatter: dict[str, Values] = field(default_factory=dict)
-    scatter_of: dict[str, str] = field(default_factory=dict)
+    scatter: dict[str, Scatter] = field(default_factory=dict)
 
 
 def higher_is_better(metric: str) -> bool:
@@ -115,14 +129,20 @@ def image_scores(results: Path, rows: Sequence[Row], metric: str, others: Sequen
         value = load(row) if row.learns else None
         if value is not None and len(value) > 1:
             pools.setdefault(row.setting, _residuals(value))
-    everybody = np.concatenate([np.empty((0, len(photos))), *pools.values()])
-    scatter, scatter_of = {}, {}
-    for row in (row for row in rows if row.key in values):
-        own = pools.get(row.setting, everybody[:0])
-        scatter[row.key] = own if len(own) or not row.learns else everybody
-        known = "own" if len(own) else "others" if len(everybody) else "unknown"
-        scatter_of[row.key] = known if row.learns else "none"
-    return ImageScores(metric, higher_is_better(metric), list(table["image"]), photos, values, scatter, scatter_of)
+    scatter = {row.key: _scatter(row, pools, len(photos)) for row in rows if row.key in values}
+    return ImageScores(metric, higher_is_better(metric), list(table["image"]), photos, values, scatter)
+
+
+def _scatter(row: Row, pools: dict[str, Values], images: int) -> Scatter:
+    if not row.learns:
+        return Scatter("none", np.empty((0, images)))
+    if row.setting in pools:
+        own = pools[row.setting]
+        return Scatter("own", own, len(own) - 1, row.setting)
+    if not pools:
+        return Scatter("unknown", np.empty((0, images)))
+    together = np.concatenate(list(pools.values()))
+    return Scatter("others", together, len(together) - len(pools), "others")
 
 
 def _residuals(values: Values) -> Values:

@@ -45,8 +45,8 @@ def selected(
     found = [rows for rows in sets if not _reasons(rows, mixed)]
     if not found:
         raise UserError(
-            f"{' and '.join(names)} do not compare: their {', their '.join(_reasons(sets[0], mixed))}. Choose rows of one "
-            f"protocol, track and budget{'' if mixed else ', or set mixed=true for rows of different budgets'}."
+            f"{' and '.join(names)} do not compare: their {', their '.join(_reasons(sets[0], mixed))}. Choose rows of "
+            f"one protocol, track and budget{'' if mixed else ', or set mixed=true for rows of different budgets'}."
         )
     rankings = [{row.ranking for row in rows} for rows in found]
     return [

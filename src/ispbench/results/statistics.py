@@ -5,14 +5,15 @@ bootstrap that resamples photographs, then seeds; docs/leaderboard.md explains i
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ispbench.results.image_scores import ImageScores, Values
+from ispbench.results.image_scores import ImageScores, Scatter, Values
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -25,7 +26,8 @@ class Bootstrap:
 
     Of P photographs P - 1 are drawn, which gives their mean the right variance also where they are few (Rao and Wu
     1988). They are the same for all rows, so that differences are paired. Then a distance from the mean of its setting
-    is drawn for each seed of a row, see `ImageScores.scatter`.
+    is drawn for each seed of a row, see `Scatter`. Since few photographs and few seeds tell their own variance poorly,
+    both parts are stretched from the normal to Student's quantile (Hesterberg 2015, expanded percentiles).
 
     Args:
         scores: Of the rows.
@@ -41,30 +43,56 @@ class Bootstrap:
         self._drawn = self._rng.multinomial(len(names) - 1, chance, size=resamples) if len(names) > 1 else None
 
     @cached_property
-    def means(self) -> dict[str, Values]:
-        """By the row's key, the mean of every resample, shape (resamples,); NaN where there is one photograph."""
-        return {key: self._resample(values, self.scores.scatter.get(key)) for key, values in self.scores.values.items()}
+    def photographs(self) -> dict[str, Values]:
+        """By the row's key, how far resampled photographs move its mean, shape (resamples,); NaN if there is one."""
+        return {
+            key: self._over_photographs(values.mean(0)[None])[:, 0] - values.mean()
+            for key, values in self.scores.values.items()
+        }
 
-    def _resample(self, values: Values, scatter: Values | None) -> Values:
-        if self._drawn is None:
-            return np.full(1, np.nan)
-        mean = self._over_photographs(values.mean(0)[None])[:, 0]
-        if scatter is None or not len(scatter):
-            return mean
-        drawn = self._rng.integers(len(scatter), size=(len(mean), len(values)))
-        return mean + np.take_along_axis(self._over_photographs(scatter), drawn, axis=1).mean(1)
+    @cached_property
+    def seeds(self) -> dict[str, Values]:
+        """By the row's key, how far resampled seeds move its mean, shape (resamples,); 0 where nothing is known of it."""
+        found = {}
+        for key, values in self.scores.values.items():
+            scatter = self.scores.scatter.get(key)
+            moved = self._over_photographs(np.zeros((1, values.shape[1])) if not _known(scatter) else scatter.values)
+            drawn = self._rng.integers(moved.shape[1], size=(len(moved), len(values)))
+            found[key] = np.take_along_axis(moved, drawn, axis=1).mean(1)
+        return found
 
     def _over_photographs(self, values: Values) -> Values:
         """Means over the images of the drawn photographs, shape (resamples, rows of `values`)."""
-        assert self._drawn is not None
+        if self._drawn is None:
+            return np.full((1, len(values)), np.nan)
         sums = np.stack([np.bincount(self._photo, row, len(self._count)) for row in values])
-        return (self._drawn @ sums.T) / (self._drawn @ self._count)[:, None]
+        return np.asarray((self._drawn @ sums.T) / (self._drawn @ self._count)[:, None])
 
     def interval(self, key: str, other: str | None = None) -> tuple[float, float]:
         """The interval of a row's mean, or of its difference to another row's; NaN where there is one photograph."""
-        means = self.means[key] if other is None else self.means[key] - self.means[other]
-        low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        keys = [key] if other is None else [key, other]
+        signs = (1, -1)
+        center, photographs, seeds = (
+            sum(sign * found[name] for sign, name in zip(signs, keys, strict=False))
+            for found in ({name: self.scores.values[name].mean() for name in keys}, self.photographs, self.seeds)
+        )
+        freedom = {scatter.source: scatter.freedom for name in keys if _known(scatter := self.scores.scatter.get(name))}
+        moved = _stretch(len(self._count) - 1) * photographs + _stretch(sum(freedom.values())) * seeds
+        low, high = np.quantile(center + moved, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return float(low), float(high)
+
+
+def _known(scatter: Scatter | None) -> TypeGuard[Scatter]:
+    return scatter is not None and len(scatter.values) > 0
+
+
+@cache
+def _stretch(freedom: int) -> float:
+    """Student's quantile as a multiple of the normal one; 1 where nothing is estimated."""
+    from scipy.stats import norm, t
+
+    quantile = (1 + CONFIDENCE) / 2
+    return float(t.ppf(quantile, freedom) / norm.ppf(quantile)) if freedom else 1.0
 
 
 def intervals(scores: ImageScores) -> pd.DataFrame:

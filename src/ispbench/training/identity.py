@@ -28,6 +28,7 @@ _NO_IDENTITY = {
     "callbacks",
     "data",
     "choices",
+    "command",
 }
 # Of the trainer: on which devices it computes, and what it prints. The batch is divided among devices, not multiplied.
 _TRAINER_NO_IDENTITY = {

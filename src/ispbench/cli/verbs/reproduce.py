@@ -1,8 +1,8 @@
 """Train and evaluate a row of the leaderboard again, from its commit, and say whether the same comes out.
 
-ID is a part of an evaluation's id. Its command is run from a checkout of its commit. A record holds no place of a machine:
-say where the data are. If the score lies within the scatter of the row's seeds, a verification is written, and the row's
-tier is "reproduced".
+ID is a part of an evaluation's id. Its command is run from a checkout of its commit. A record holds no place of a
+machine: say where the data are. If the score lies within the scatter of the row's seeds, a verification is written, and
+the row's tier is "reproduced".
 
   ispbench reproduce metaisp-zrr-s0-original data.root=/data/ZRR
   ispbench reproduce 8e976aa183811b2e experiment=photos model=metaisp data.track=one-camera data.root=photos
