@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 from scipy import stats
 
+from ispbench.errors import UserError
 from ispbench.report.contents import contents
 from ispbench.report.page import assemble
 from ispbench.report.pictures import Pictures
@@ -134,6 +135,11 @@ def test_images_are_shrunk_until_they_fit(monkeypatch, rng):
         assert max(PIL.Image.open(io.BytesIO(base64.b64decode(coded))).size) in (256, 384, 512)
     monkeypatch.setattr("ispbench.report.pictures._ROOM", 100)
     assert pictures.embedded() == [{}]
+
+
+def test_a_wrong_score_is_told(results):
+    with pytest.raises(UserError, match="has 'psn'. Did you mean 'psnr'"):
+        contents(results, "psn", None)
 
 
 def test_a_page_without_evaluations_says_so(tmp_path):
