@@ -89,7 +89,9 @@ def _try(exif: Exif, load: Any) -> None:
 
 def _merge(tags: Tags, more: Mapping[int, Any]) -> None:
     for tag, value in more.items():
-        if tag not in tags and _writable(tag, value):
+        if isinstance(value, str):
+            value = value.strip("\0 ")
+        if tag not in tags and value not in ("", b"") and _writable(tag, value):
             tags[tag] = value
 
 

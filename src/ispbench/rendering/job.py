@@ -70,7 +70,7 @@ class Job:
                 image = photo.upright(image)
                 save(result, image, _exif(photo, renderer.label, image))
                 if sheet_path:
-                    panels.append(panel(renderer.label, image, _turned(photo, aspect)))
+                    panels.append(panel(renderer.title, image, _turned(photo, aspect)))
                 say(f"{path}: {photo.about}{_balance(photo) if renderer.balanced else ''} -> {result}")
         if sheet_path and panels:
             with self._noting(path):
@@ -120,5 +120,6 @@ def _references(photo: Photo, aspect: float) -> list[Panel]:
     panels = [panel("LibRaw", photo.upright(libraw_rendering(photo.camera)), _turned(photo, aspect))]
     preview = embedded_preview(photo.camera.path)
     if preview is not None:
-        panels.append(panel("camera's preview", photo.upright(preview)))
+        height, width = preview.shape[:2]
+        panels.append(panel(f"camera's preview, {width}x{height}", photo.upright(preview)))
     return panels

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,13 +24,18 @@ class Renderer:
         label: Its name; numbered where several have it.
         model: In ``eval()``, on its device.
         balanced: Whether it takes white-balanced RAW.
-        source: Its weights, for the user.
+        weights: Its checkpoint; None for a model without training.
     """
 
     label: str
     model: ISPModel
     balanced: bool
-    source: str
+    weights: Path | None
+
+    @property
+    def title(self) -> str:
+        """What tells it from others on a contact sheet."""
+        return f"{self.label}, white balance as shot" if self.balanced else self.label
 
 
 def line_up(
@@ -67,5 +73,5 @@ def line_up(
         model.set_levels(*(levels.black, levels.white) if levels else (black, white))
         label = name if Counter(names)[name] == 1 else f"{name}-{names[: number + 1].count(name)}"
         takes_balanced = bool(told.get("balanced")) if balanced is None else balanced
-        renderers.append(Renderer(label, model.eval().to(place), takes_balanced, str(file or "no weights")))
+        renderers.append(Renderer(label, model.eval().to(place), takes_balanced, file))
     return renderers

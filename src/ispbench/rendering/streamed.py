@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflat
 from ispbench.rendering.scratch import Scratch
 
 _PIECE = 48 * 2**20  # bytes of input and output that a piece has about
-_ENLARGEMENT = 64  # how much larger than its input a result may be
+_ENLARGEMENT = 64  # how many times larger than its input a result may be
 
 _aten = torch.ops.aten
 # What acts on each channel by itself.
@@ -39,10 +39,9 @@ _CHANNELWISE = {
     _aten._fft_r2c,
     _aten._fft_c2c,
     _aten._fft_c2r,
-    _aten.upsample_nearest2d,
-    _aten.upsample_bilinear2d,
-    _aten.upsample_bicubic2d,
 }
+# Likewise, with a result that may be of any size.
+_RESIZING = {_aten.upsample_nearest2d, _aten.upsample_bilinear2d, _aten.upsample_bicubic2d}
 # What acts on each row by itself, beside PyTorch's own list of what acts on each value by itself.
 _ROWWISE = {
     _aten.clone,
@@ -54,7 +53,7 @@ _ROWWISE = {
     _aten.ones_like,
     _aten.full_like,
 }
-_REDUCTIONS = {_aten.mean, _aten.sum, _aten.amax, _aten.amin, _aten.var_mean, _aten.linalg_vector_norm}
+_REDUCTIONS = {_aten.mean, _aten.sum, _aten.amax, _aten.amin, _aten.var, _aten.var_mean, _aten.linalg_vector_norm}
 _JOINS = {_aten.cat, _aten.stack}
 
 
@@ -81,7 +80,7 @@ class Streamed(TorchDispatchMode):
         inputs = _tensors((args, kwargs))
         if func.is_view:
             return func(*args, **kwargs)
-        worth_it = _size(inputs) >= self.scratch.least // _ENLARGEMENT
+        worth_it = _size(inputs) >= self.scratch.least // _ENLARGEMENT or func.overloadpacket in _RESIZING
         if rule := self._rule(func, args) if worth_it else None:
             return rule(func, args, kwargs)
         result = self._adopted(func(*args, **kwargs), inputs, func)
@@ -99,7 +98,7 @@ class Streamed(TorchDispatchMode):
             return self._transposed if args[6] else self._convolution
         if packet is _aten.bmm:
             return self._bmm
-        if packet in _CHANNELWISE and args[0].dim() == 4:
+        if packet in _CHANNELWISE | _RESIZING and args[0].dim() == 4:
             return self._by_channels
         if packet is _aten.index:
             return self._by_rows if [index is not None for index in args[1]] == [False, True] else None
@@ -212,13 +211,15 @@ class Streamed(TorchDispatchMode):
 
         def piece(start: int, end: int) -> Tensor:
             # Row i of the input adds to the rows from i * stride - padding on, `reach` of them.
-            first = max(-(-(start + padding - reach + 1) // stride), 0)
             last = min((end - 1 + padding) // stride, height - 1)
+            first = max(-(-(start + padding - reach + 1) // stride), 0)
+            first = min(first, (start + padding) // stride, last)  # rows to which none adds are covered, too
             part = x[:, :, first : last + 1]
-            result = func(part, weight, bias, [stride, step_x], [0, pad_x], dilation, True, [0, extra_x], groups)
+            sums = func(part, weight, None, [stride, step_x], [0, pad_x], dilation, True, [0, extra_x], groups)
             offset = start + padding - first * stride
-            result = F.pad(result, (0, 0, 0, max(offset + end - start - result.shape[2], 0)))
-            return result[:, :, offset : offset + end - start]
+            sums = F.pad(sums, (0, 0, 0, max(offset + end - start - sums.shape[2], 0)))
+            sums = sums[:, :, offset : offset + end - start]
+            return sums if bias is None else sums + bias.view(1, -1, 1, 1)
 
         return self._rows_of(piece, rows, _size([x]))
 

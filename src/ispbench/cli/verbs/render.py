@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ispbench.cli.arguments import overrides, positional, setting
 from ispbench.config import chosen, compose
+from ispbench.console import say
 from ispbench.errors import UserError
 from ispbench.rendering.entries import entries_of
 from ispbench.rendering.photo import Sensor, is_camera_file, photos_in
@@ -81,6 +82,9 @@ def run(settings: Settings) -> None:
     results = name_results(photos, folder, endings + ["-sheet.jpg"] * with_sheet, settings.overwrite)
     scratch = cache_folder(config.paths.cache)
     job = Job(renderers, sensor, scratch, int(settings.bits), round(settings.memory * _GIB))
+    for renderer in renderers:
+        if len(renderers) > 1 and renderer.weights:
+            say(f"{renderer.label}: {renderer.weights}")
     _work(job, results, with_sheet)
     if job.failures:
         raise UserError(job.summary(len(results)))
