@@ -16,7 +16,7 @@ class Demand:
     """What a forward pass demands.
 
     Attributes:
-        peak: Bytes of all tensors that exist at the same time, at most, besides the parameters.
+        peak: Bytes of all tensors that exist at the same time, at most, besides the parameters and the RAW.
         largest: Bytes of the largest of them.
         work: Bytes of all results, of whatever operation.
     """
@@ -34,11 +34,12 @@ def demand_of(model: nn.Module, height: int, width: int) -> Demand | None:
     """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     without_values = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+    raw = torch.empty(1, 4, height, width, device="meta")
     count = _Count()
     try:
         with torch.no_grad(), count:
-            functional_call(model, without_values, (torch.empty(1, 4, height, width, device="meta"),))
-    except NotImplementedError:
+            functional_call(model, without_values, (raw,))
+    except (NotImplementedError, RuntimeError, TypeError):  # it asked for values; what else is wrong shows later
         return None
     return Demand(count.peak, count.largest, count.work)
 

@@ -65,11 +65,12 @@ def _tiff(image: NDArray[Any], exif: Image.Exif) -> bytes:
         rowsperstrip=_STRIP,
         metadata=None,
         software=False,
+        byteorder="<",
         iccprofile=srgb_profile(),
         extratags=[
             *texts,
             (int(ExifTags.Base.Orientation), _SHORT, 1, exif[ExifTags.Base.Orientation], True),
-            *((tag, _LONG, 1, 0, True) for tag in inner),
+            *((tag + 1, _LONG, 1, 0, True) for tag in inner),  # tifffile does not write these; the next number stands in
         ],
     )
     coded.seek(0)
@@ -80,8 +81,8 @@ def _tiff(image: NDArray[Any], exif: Image.Exif) -> bytes:
         directory.update(values)
         place = coded.seek(0, io.SEEK_END)
         coded.write(directory.tobytes(place))
-        coded.seek(pointers[tag].valueoffset)
-        coded.write(struct.pack("<I", place))
+        coded.seek(pointers[tag + 1].offset)
+        coded.write(struct.pack("<HHII", tag, _LONG, 1, place))
     return coded.getvalue()
 
 
