@@ -70,11 +70,13 @@ class PairedDataModule(pl.LightningDataModule):
         num_workers: Loader processes per device; None for as many as `loading_processes` finds fit. Whoever runs the
             datamodule sets it.
         in_memory: Whether reading a pair costs nothing, so that loader processes do not pay.
+        balanced: Whether the RAW comes white-balanced.
         skipped: Why pairs were left out of training, and how often.
         notes: What the record of a run should say about the data.
     """
 
     in_memory: ClassVar[bool] = False
+    balanced: bool = False
     settings: dict[str, Any]
     places: ClassVar[tuple[str, ...]] = (
         "root",

@@ -28,6 +28,8 @@ _SUFFIXES = """
 """
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
+_SATURATED = 0.98  # of the white level
+
 # Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1).
 _XYZ_OF_SRGB = np.array(
     [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
@@ -139,6 +141,19 @@ def opened(path: Path) -> Iterator[rawpy.RawPy]:
         raise UserError(f"{path} cannot be decoded ({reason}); copy it from the camera again or remove it.") from error
 
 
+def gray_world(raw: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The gains of R, G, B, green = 1, that make the mean of the 2x2 cells that are not saturated gray.
+
+    Args:
+        raw: Canonical packed RAW, shape (4, h, w).
+    """
+    usable = (raw < _SATURATED).all(axis=0)
+    means = raw[:, usable].mean(axis=1, dtype=np.float64) if usable.any() else np.ones(4)
+    red, green_red, green_blue, blue = np.maximum(means, 1e-4)
+    green = (green_red + green_blue) / 2
+    return np.array([green / red, 1.0, green / blue])
+
+
 def libraw_version() -> str:
     """The version of LibRaw in rawpy, such as 0.22.2."""
     return ".".join(map(str, rawpy.libraw_version))
@@ -193,20 +208,10 @@ def _with_assumptions(camera: CameraFile, gains: NDArray[np.float64]) -> CameraF
     if (gains > 0).all() and len(set(gains)) > 1:
         balance = gains / gains[1]
     else:
-        red, green_red, green_blue, blue = _gray(camera)
-        green = (green_red + green_blue) / 2
-        balance = np.array([green / red, 1.0, green / blue])
+        balance = gray_world(camera.canonical())
         assumed.append(f"no white balance, gray world assumed (R x{balance[0]:.3f}, B x{balance[2]:.3f} relative to G)")
     if camera.matrix is None:
         assumed.append("no color matrix, camera RGB taken for sRGB")
     if abs(camera.aspect - 1) > 0.01:
         assumed.append(f"pixels {camera.aspect:.2f} times as wide as high, left as the sensor has them")
     return replace(camera, white_balance=balance, assumed=tuple(assumed))
-
-
-def _gray(camera: CameraFile) -> NDArray[np.float64]:
-    """The mean of each plane over the 2x2 cells that are not saturated, shape (4,)."""
-    raw = camera.canonical().astype(np.float64)
-    usable = (raw < 0.98).all(axis=0)
-    means = raw[:, usable].mean(axis=1) if usable.any() else np.ones(4)
-    return np.maximum(means, 1e-4)

@@ -44,7 +44,7 @@ def camera_jpeg(camera: CameraFile) -> tuple[CameraFile, NDArray[np.uint8]]:
     Raises:
         UserError: if there is no JPEG of that size or its position cannot be found.
     """
-    jpeg, rendering = _thumbnail(camera.path), _render_visible(camera)
+    jpeg, rendering = _camera_jpeg(camera.path), _render_visible(camera)
     (height, width), (full_height, full_width) = jpeg.shape[:2], rendering.shape[:2]
     spare = (full_height - height, full_width - width)
     if not (0 <= spare[0] <= _BORDER * full_height and 0 <= spare[1] <= _BORDER * full_width):
@@ -119,19 +119,37 @@ def _cut(image: NDArray[np.uint8], camera: CameraFile) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def _thumbnail(path: Path) -> NDArray[np.uint8]:
+def embedded_preview(path: Path) -> NDArray[np.uint8] | None:
+    """The largest preview in a camera file, sRGB, shape (h, w, 3), in the orientation of the sensor; None if none."""
+    preview = _thumbnail(path)
+    if preview is None or preview.format == rawpy.ThumbFormat.BITMAP:
+        return None if preview is None else np.asarray(preview.data, np.uint8)
+    return _decoded(preview)
+
+
+def _camera_jpeg(path: Path) -> NDArray[np.uint8]:
     """The largest preview in the file, which must be a JPEG, in the orientation of the sensor."""
-    with opened(path) as raw:
-        try:
-            preview = raw.extract_thumb()
-        except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
-            preview = None
+    preview = _thumbnail(path)
     if preview is None or preview.format != rawpy.ThumbFormat.JPEG:
         raise UserError(f"{path} holds no camera JPEG; use data.target=libraw.")
-    image = cv2.imdecode(np.frombuffer(preview.data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    image = _decoded(preview)
     if image is None:
         raise UserError(f"The JPEG in {path} is damaged; use data.target=libraw.")
-    return np.asarray(image, np.uint8)
+    return image
+
+
+def _thumbnail(path: Path) -> rawpy.Thumbnail | None:
+    with opened(path) as raw:
+        try:
+            return raw.extract_thumb()
+        except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
+            return None
+
+
+def _decoded(preview: rawpy.Thumbnail) -> NDArray[np.uint8] | None:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(preview.data, np.uint8), flags)
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def _locate(

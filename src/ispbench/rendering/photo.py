@@ -1,6 +1,6 @@
 """Camera files and Bayer images as what a network renders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,9 @@ from ispbench.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ispbench.raw.camera_file import CameraFile
+    from ispbench.rendering.exif import Exif
 
 _BAYER_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 
@@ -39,13 +42,31 @@ class Photo:
 
     Attributes:
         raw: Canonical packed RAW, shape (4, h, w).
-        upright: Rotates and flips a rendering of shape (2h, 2w, 3) to how the camera was held.
         about: Size and levels, for the user.
+        white_balance: Gains of R, G, B, green = 1, shape (3,).
+        assumed: What was assumed where the file says nothing, one clause each.
+        exif: What else the file says.
+        camera: The camera file; None for a Bayer image.
     """
 
     raw: "NDArray[np.float32]"
-    upright: "Callable[[NDArray[Any]], NDArray[Any]]"
     about: str
+    white_balance: "NDArray[np.float64]"
+    assumed: tuple[str, ...]
+    exif: "Exif"
+    camera: "CameraFile | None" = None
+
+    def balanced(self) -> "NDArray[np.float32]":
+        """The RAW with red and blue multiplied by the white balance, clipped at white as in training."""
+        red, _, blue = self.white_balance
+        balanced = self.raw.copy()
+        balanced[0] *= red
+        balanced[3] *= blue
+        return balanced.clip(max=1)
+
+    def upright(self, image: "NDArray[Any]") -> "NDArray[Any]":
+        """Rotates a rendering, shape (2h, 2w, 3), to how the camera was held."""
+        return self.camera.upright(image) if self.camera else image
 
 
 def is_camera_file(path: Path) -> bool:
@@ -62,7 +83,9 @@ def photos_in(path: Path) -> Iterator[Path]:
         UserError: if there are none.
     """
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if is_camera_file(file) or _is_bayer_image(file))
+        # A link that leads nowhere is named as a failure; a folder or a pipe is no photo, whatever its name.
+        files = sorted(file for file in path.iterdir() if file.is_file() or (file.is_symlink() and not file.exists()))
+        found = [file for file in files if is_camera_file(file) or _is_bayer_image(file)]
         if not found:
             raise UserError(f"The folder {path} holds no camera files and no PNG, TIFF or .npy files.")
         yield from found
@@ -83,12 +106,13 @@ def read_photo(path: Path, sensor: Sensor) -> Photo:
 
 def _read_camera_file(path: Path) -> Photo:
     from ispbench.raw.camera_file import read_camera
+    from ispbench.rendering.exif import read_exif
 
     camera = read_camera(path)
     black = " ".join(f"{value:g}" for value in camera.black_levels)
     size = f"{camera.mosaic.shape[1]}x{camera.mosaic.shape[0]}"
     about = f"{size} {camera.phase}, black {black}, white {camera.white_levels.max():g} from the file"
-    return Photo(camera.canonical(), camera.upright, about)
+    return Photo(camera.canonical(), about, camera.white_balance, camera.assumed, read_exif(path), camera)
 
 
 def _read_bayer_image(path: Path, sensor: Sensor) -> Photo:
@@ -96,7 +120,9 @@ def _read_bayer_image(path: Path, sensor: Sensor) -> Photo:
 
     from ispbench.data.image_files import read_mosaic
     from ispbench.raw.bayer import pack, to_rggb
+    from ispbench.raw.camera_file import gray_world
     from ispbench.raw.levels import normalize_raw
+    from ispbench.rendering.exif import Exif
 
     mosaic = read_mosaic(path)
     if mosaic.max() > 2 * sensor.white:
@@ -107,7 +133,7 @@ def _read_bayer_image(path: Path, sensor: Sensor) -> Photo:
     mosaic = to_rggb(mosaic, sensor.phase)
     raw = normalize_raw(pack(mosaic).astype(np.float32), sensor.black, sensor.white)
     about = f"{mosaic.shape[1]}x{mosaic.shape[0]} {sensor.phase}, black {sensor.black:g}, white {sensor.white:g}"
-    return Photo(raw, lambda image: image, about)
+    return Photo(raw, about, gray_world(raw), ("no white balance, gray world assumed",), Exif())
 
 
 def _is_bayer_image(path: Path) -> bool:

@@ -217,6 +217,8 @@ class _Fit:
                 "training": self.record.key,
                 "seed": config.seed,
                 "variant": self.record.variant,
+                "levels": [self.data.black_level, self.data.white_level],
+                "balanced": self.data.balanced,
             },
         )
         callbacks = members(config.callbacks)

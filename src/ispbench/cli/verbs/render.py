@@ -1,10 +1,14 @@
-"""Render whole photos with a model.
+"""Render whole photos with one model or several side by side.
 
-Each is saved as FILE-MODEL.png, in the size of the sensor. Camera files bring their own black and white levels and CFA;
-for Bayer images, say them: data=zrr, or data.black_level=63 data.white_level=1020 data.cfa=RGGB. Large photos can be
-rendered in overlapping tiles whose seams are blended; networks that look at the whole photo then see only the tile.
+Each photo is saved as FILE-MODEL.png, in the size of the sensor and upright, with its EXIF and a profile that says sRGB.
+Camera files bring their own levels, CFA and white balance; for Bayer images, say the sensor: data=zrr, or
+data.black_level=63 data.white_level=1020 data.cfa=RGGB. With several models there is a contact sheet, too, beside
+LibRaw's rendering and the camera's own preview.
 
-  ispbench render IMG_0001.CR2 model=metaisp weights=best.ckpt out=photos tile=1024
+A photo always goes through a network as a whole. On a CPU, what does not fit into memory= is kept on disk meanwhile.
+
+  ispbench render IMG_0001.CR2 weights=RUN out=photos
+  ispbench render ROOT/photos weights=RUN_A weights=RUN_B model=classical format=tiff bits=16
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ispbench.cli.arguments import overrides, positional, setting
-from ispbench.config import build, choices, chosen, compose
+from ispbench.config import chosen, compose
 from ispbench.console import say
-from ispbench.errors import UserError, mistake_in
-from ispbench.files import write_image
-from ispbench.rendering.photo import Sensor, is_camera_file, photos_in, read_photo
+from ispbench.errors import UserError
+from ispbench.rendering.entries import entries_of
+from ispbench.rendering.photo import Sensor, is_camera_file, photos_in
 from ispbench.rendering.results import name_results
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from ispbench.rendering.job import Job
 
-    from ispbench.models.interface import ISPModel
+_GIB = 2**30
 
 
 @dataclass
@@ -34,20 +38,21 @@ class Settings:
         "FILE", "a camera file (DNG, NEF, CR2, ...), a Bayer image, or a folder", at_least=1
     )
     out: Path | None = setting(None, "folder of the results (default: outputs/render)", metavar="DIR")
-    tile: int | None = setting(None, "render in tiles of N sensor pixels (default: the whole at once)", at_least=32)
-    overlap: int = setting(64, "of neighboring tiles, blended, in sensor pixels", at_least=0)
-    format: str = setting("png", "of the results", choices=("png", "jpg"))
+    format: str = setting("png", "of the results", choices=("png", "tiff", "jpg"))
+    bits: str = setting("8", "of a value, 16 for PNG and TIFF alone", choices=("8", "16"))
+    sheet: bool | None = setting(None, "save a contact sheet FILE-sheet.jpg (default: with several models)")
+    balance: bool | None = setting(None, "white-balance the RAW first (default: for models that were trained on such)")
+    memory: float = setting(2.0, "GiB that a photo may take beyond the model on a CPU", at_least=0)
     device: str = setting("auto", "what renders", choices=("auto", "cpu", "cuda"))
     overwrite: bool = setting(False, "replace results that exist")
     overrides: list[str] = overrides(
-        "weights=PATH, whose tensors tell the model, or model=NAME, and any other key, such as data.cfa=GRBG"
+        "weights=PATH, whose tensors tell the model, or model=NAME, once for each model, and any other key, such as "
+        "data.cfa=GRBG"
     )
 
     def __post_init__(self) -> None:
-        if self.overlap % 2:
-            raise UserError(f"overlap is an even number of pixels, not {self.overlap}.")
-        if self.tile is not None and (self.tile % 2 or self.tile < 2 * self.overlap):
-            raise UserError(f"tile={self.tile} is not an even number of at least twice overlap={self.overlap}.")
+        if self.format == "jpg" and self.bits == "16":
+            raise UserError("A JPEG has 8 bits; for bits=16 use format=png or format=tiff.")
 
 
 def run(settings: Settings) -> None:
@@ -56,35 +61,33 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: for a mistake in the arguments before anything is rendered; for files that failed, at the end.
     """
-    name, options = _which_model(settings.overrides)
+    entries, common = entries_of(settings.overrides)
     photos = [photo for path in settings.photos for photo in photos_in(path)]
-    config = compose([*_data(photos, settings.overrides), f"model={name}", *options, *settings.overrides])
+    common = [*_data(photos, common), *common]
+    config = compose(common)
     sensor = Sensor(float(config.data.black_level), float(config.data.white_level), config.data.get("cfa", "RGGB"))
+    for entry in entries:  # mistakes are told before anything slow is imported
+        if entry.name:
+            compose([f"model={entry.name}", *common, *entry.options])
+
+    from ispbench.data.cache import cache_folder
+    from ispbench.rendering.job import Job
+    from ispbench.rendering.lineup import line_up
+
+    said = any(word.lstrip("+").startswith("data") for word in settings.overrides)
+    renderers = line_up(entries, common, sensor if said else None, settings.balance, settings.device)
+    with_sheet = len(renderers) > 1 if settings.sheet is None else settings.sheet
+    endings = [f"-{renderer.label}.{settings.format}" for renderer in renderers]
     folder = settings.out or Path(config.paths.outputs) / "render"
-    results = name_results(photos, folder, f"-{name}.{settings.format}", settings.overwrite)
-    model = _model(config, name, settings.device, sensor)
-    failures = _render(results, sensor, model, settings)
-    if failures:
-        rest = len(results) - len(failures)
-        raise UserError(f"{len(failures)} of {len(results)} photos failed, {rest} are saved. {' '.join(failures[:3])}")
-
-
-def _which_model(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The model's name, and as overrides the options that its weights tell.
-
-    Raises:
-        UserError: if neither the user nor the weights say which model renders.
-    """
-    name, weights = chosen(words, "model"), chosen(words, "weights")
-    if weights:
-        from ispbench.checkpoints import identify, weights_file
-
-        found = identify(weights_file(weights), name)
-        return found.name, found.overrides
-    if name is None:
-        names = ", ".join(choices("model"))
-        raise UserError(f"Say which model renders: model=NAME, one of {names}; weights=FILE alone tells it too.")
-    return name, []
+    results = name_results(photos, folder, endings + ["-sheet.jpg"] * with_sheet, settings.overwrite)
+    scratch = cache_folder(config.paths.cache)
+    job = Job(renderers, sensor, scratch, int(settings.bits), round(settings.memory * _GIB))
+    for renderer in renderers:
+        if len(renderers) > 1 and renderer.weights:
+            say(f"{renderer.label}: {renderer.weights}")
+    _work(job, results, with_sheet)
+    if job.failures:
+        raise UserError(job.summary(len(results)))
 
 
 def _data(photos: Sequence[Path], words: Sequence[str]) -> list[str]:
@@ -104,46 +107,20 @@ def _data(photos: Sequence[Path], words: Sequence[str]) -> list[str]:
     return ["data=folder" if bayer else "data=camera"]
 
 
-def _model(config: "DictConfig", name: str, device: str, sensor: Sensor) -> "ISPModel":
-    import torch
-
-    from ispbench.checkpoints import load_weights
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
-    model: ISPModel = build(config.model)
-    if config.weights:
-        load_weights(model, config.weights, name)
-    elif any(value.requires_grad for value in model.parameters()):
-        raise UserError(f"{name} is not trained; give its weights: weights=RUN_FOLDER/checkpoints/best.ckpt.")
-    model.set_levels(sensor.black, sensor.white)
-    use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return model.eval().to("cuda" if use_cuda else "cpu")
-
-
-def _render(results: dict[Path, Path], sensor: Sensor, model: "ISPModel", settings: Settings) -> list[str]:
-    """Renders and saves; returns why photos failed."""
+def _work(job: "Job", results: dict[Path, list[Path]], with_sheet: bool) -> None:
+    """Renders photo by photo under a progress bar."""
+    from rich.markup import escape
     from rich.progress import Progress
 
-    from ispbench.rendering.tiled import render
-
-    failures = []
+    models = len(job.renderers)
     with Progress(transient=True) as progress:
-        whole = progress.add_task("Rendering", total=len(results))
-        for path, result in results.items():
-            task = progress.add_task("", total=None)
-            try:
-                photo = read_photo(path, sensor)
-                image = render(model, photo.raw, settings.tile, settings.overlap, _advance(progress, task))
-                write_image(result, photo.upright(image), "set out=DIR")
-            except Exception as error:  # whatever is wrong with one photo, the others are rendered
-                failures.append(str(mistake_in(error) or f"{path}: {type(error).__name__}: {error}"))
-            else:
-                say(f"{path}: {photo.about} -> {result}")
+        whole = progress.add_task("Photos", total=len(results), visible=len(results) > 1)
+        for path, files in results.items():
+            task = progress.add_task(escape(path.name), total=models)
+            job.do(path, files[:models], files[models] if with_sheet else None, _advance(progress, task))
             progress.remove_task(task)
             progress.advance(whole)
-    return failures
 
 
-def _advance(progress: Any, task: Any) -> Callable[[int], None]:
-    return lambda tiles: progress.update(task, total=tiles, advance=1)
+def _advance(progress: Any, task: Any) -> Callable[[int, float], None]:
+    return lambda number, share: progress.advance(task, share)

@@ -178,6 +178,7 @@ class SimulatedData(PairedDataModule):
         super().__init__(version=version, simulated=True, **options)
         self.pack = "never"  # a packed copy would freeze the captures of training
         self.track = Track(**tracks[track])
+        self.balanced = self.track.balance
         if unseen not in self.track.cameras and self.track.leave_out:
             raise UserError(
                 f"data.unseen={unseen} is no camera of the track; choose one of {list(self.track.cameras)}."
