@@ -7,7 +7,7 @@ PYTHON ?= python3
 EXTRAS ?= dev
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint format docs leaderboard clean
+.PHONY: help setup demo test faults lint format docs leaderboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: setup ## train MetaISP on the embedded data, test it and the classical pip
 
 test: setup ## run the tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+faults: setup ## try to break it by all known means, and print what was tried
+	ISPBENCH_FAULTS=full OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults -n auto --maxprocesses 4
 
 lint: setup ## formatting, style, types
 	$(VENV)/bin/ruff format --check .
