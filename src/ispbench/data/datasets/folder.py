@@ -111,9 +111,18 @@ class FolderData(PairedDataModule):
             UserError: if the dataset or a part of it is missing.
         """
         splits, issues = self.inventory
-        left = [issue for issue in issues if not (issue.tolerable and self.allow_partial)]
+        skip = self.on_error == "skip"
+        left = [
+            issue
+            for issue in issues
+            if not (issue.tolerable and self.allow_partial) and not (issue.skippable and skip)
+        ]
         if left:
             raise UserError(self._complaint(left))
+        faults = [pair.fault for pair in splits[split] if pair.fault]
+        if faults and not (skip and split == "train"):
+            more = f", and {len(faults) - 1:,} more of the {split} split cannot be read" if len(faults) > 1 else ""
+            raise UserError(f"{self.root}: {faults[0]}{more}.")
         return self._source(splits[split])
 
     def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:

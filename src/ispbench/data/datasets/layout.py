@@ -1,6 +1,7 @@
 """The files in a dataset's folder: which of them are pairs, and the issues with the rest."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ class PairFiles:
         target: The target's path below the dataset's folder.
         raw_stamp: Size and modification time (ns) of the RAW file.
         target_stamp: Size and modification time (ns) of the target file.
+        fault: Why the pair cannot be read, and what to do, as it stands in a sentence; empty if nothing is known.
     """
 
     name: str
@@ -25,6 +27,7 @@ class PairFiles:
     target: str
     raw_stamp: tuple[int, int]
     target_stamp: tuple[int, int]
+    fault: str = ""
 
     @property
     def stem(self) -> str:
@@ -48,6 +51,7 @@ class Issue:
         remedy: What to do about it.
         tolerable: Whether ``data.allow_partial=true`` ignores it.
         count: How many files it concerns.
+        skippable: Whether ``data.on_error=skip`` ignores it.
     """
 
     kind: str
@@ -55,6 +59,7 @@ class Issue:
     remedy: str
     tolerable: bool = False
     count: int = 1
+    skippable: bool = False
 
 
 @dataclass
@@ -79,21 +84,23 @@ def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> 
     Returns:
         The pairs, numbers in numerical order, and the issues.
     """
-    raws = dict(_files(root, os.path.join(folder, raw_folder), RAW_SUFFIXES))
-    targets = dict(_files(root, os.path.join(folder, target_folder), TARGET_SUFFIXES))
-    stems = {name.rpartition("/")[2] for name in raws}
-    result = Listing()
-    for name, (raw, raw_stamp) in raws.items():
-        target = targets.get(name.rpartition("/")[2])
+    raws, targets = _Found(), _Found()
+    raws.search(root, os.path.join(folder, raw_folder), RAW_SUFFIXES)
+    targets.search(root, os.path.join(folder, target_folder), TARGET_SUFFIXES)
+    stems = {name.rpartition("/")[2] for name in raws.files}
+    result = Listing(issues=raws.issues + targets.issues)
+    for name, raw in raws.files.items():
+        target = targets.files.get(name.rpartition("/")[2])
         if target is None:
             where = os.path.join(folder, target_folder)
-            result.issues.append(Issue(f"RAW file without a target of its name in {where}/", raw, _PARTNER, True))
+            result.issues.append(Issue(f"RAW file without a target of its name in {where}/", raw.path, _PARTNER, True))
         else:
-            result.pairs.append(PairFiles(name, raw, target[0], raw_stamp, target[1]))
+            fault = raw.fault or target.fault
+            result.pairs.append(PairFiles(name, raw.path, target.path, raw.stamp, target.stamp, fault))
     where = os.path.join(folder, raw_folder)
     result.issues += [
-        Issue(f"target without a RAW file of its name in {where}/", path, _PARTNER, True)
-        for name, (path, _) in targets.items()
+        Issue(f"target without a RAW file of its name in {where}/", file.path, _PARTNER, True)
+        for name, file in targets.files.items()
         if name not in stems
     ]
     result.pairs.sort(key=lambda pair: pair.order)
@@ -104,16 +111,83 @@ def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> 
 _PARTNER = "a pair has one name in both folders; restore the partner or remove the file"
 
 
-def _files(root: Path, folder: str, suffixes: Sequence[str]) -> Iterator[tuple[str, tuple[str, tuple[int, int]]]]:
-    """Names, paths and stamps of the image files in a folder and its subfolders."""
-    for entry in os.scandir(root / folder):
-        if entry.name.startswith("."):
-            continue
-        path = os.path.join(folder, entry.name)
-        stem, suffix = os.path.splitext(entry.name)
-        if entry.is_dir():
-            for name, found in _files(root, path, suffixes):
-                yield f"{entry.name}/{name}", found
-        elif suffix.lower() in suffixes:
+_Folders = tuple[tuple[int, int], ...]  # device and inode of each
+_NOTHING = (-1, -1)  # size and time of what is not there
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    stamp: tuple[int, int]
+    fault: str
+
+
+class _Found:
+    """The image files in a folder and its subfolders, by their names without suffixes.
+
+    Attributes:
+        files: Also those that cannot be read, with their faults.
+        issues: With the folders.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, _File] = {}
+        self.issues: list[Issue] = []
+
+    def search(self, root: Path, folder: str, suffixes: Sequence[str], prefix: str = "", above: _Folders = ()) -> None:
+        """Adds the files of a folder; `above` are the folders that lead to it, so that a loop of links ends."""
+        try:
+            status = os.stat(root / folder)
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError as error:
+            remedy = f"it cannot be read ({error.strerror}); give yourself the permission or remove it"
+            self.issues.append(Issue("unreadable folder", _shown(folder), remedy))
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            kind = "folder that leads back to itself"
+            self.issues.append(Issue(kind, _shown(folder), "remove the link", skippable=True))
+            return
+        for entry in entries:
+            path = os.path.join(folder, entry.name)
+            stem, suffix = os.path.splitext(entry.name)
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                self.search(root, path, suffixes, f"{prefix}{_shown(entry.name)}/", (*above, here))
+            elif suffix.lower() in suffixes:
+                self._add(f"{prefix}{_shown(stem)}", path, entry)
+
+    def _add(self, name: str, path: str, entry: "os.DirEntry[str]") -> None:
+        shown = _shown(path)
+        other = self.files.get(name)
+        if other is not None:
+            fault = f"{other.path} and {shown} have one name; remove one or rename it"
+            self.files[name] = _File(other.path, other.stamp, other.fault or fault)
+            return
+        try:
             status = entry.stat()
-            yield stem, (path, (status.st_size, status.st_mtime_ns))
+        except OSError as error:
+            fault = f"{shown} cannot be read ({error.strerror}); restore the file"
+            if entry.is_symlink():
+                fault = f"{shown} is a link to a file that is not there; restore that or remove the link"
+            self.files[name] = _File(shown, _NOTHING, fault)
+            return
+        fault = ""
+        if not stat.S_ISREG(status.st_mode):
+            fault = f"{shown} is not a file with content; remove it or put the image in its place"
+        elif shown != path:
+            fault = f"{shown} has a name that is not UTF-8; rename it"
+        self.files[name] = _File(shown, (status.st_size, status.st_mtime_ns), fault)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _shown(path: str) -> str:
+    r"""A path as text; bytes that are not UTF-8 become ``\\xHH``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
