@@ -2,7 +2,11 @@
 
 import hashlib
 import os
+import shutil
+import socket
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +32,13 @@ def write_atomically(path: Path, content: str | bytes, advice: str = "set paths.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, scratch = tempfile.mkstemp(prefix=scratch_prefix(path.name), dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(scratch, 0o644)
+            give_usual_permissions(Path(scratch))
             os.replace(scratch, path)
         except BaseException:
             os.unlink(scratch)
@@ -70,3 +74,47 @@ def hash_file(path: Path) -> str:
     """A hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def give_usual_permissions(path: Path) -> None:
+    """Gives a file or folder that was created for its user alone the permissions that any other has when created."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+def scratch_prefix(name: str) -> str:
+    """How the name of a temporary file or folder begins which is to become `name`; `sweep` knows it by that."""
+    return f".{name[:100]}~{_machine()}~{os.getpid()}~"
+
+
+def sweep(folder: Path) -> None:
+    """Removes temporary files and folders that killed processes of this machine have left in a folder."""
+    for path in folder.glob(".*~*~*~*"):
+        _, host, process, _ = path.name.rsplit("~", 3)
+        if host == _machine() and process.isdecimal() and not _is_alive(int(process)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+@cache
+def _machine() -> str:
+    """Names what the number of a process is unique in: this machine, or the container."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}.{space}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's
+        return True
+    return True

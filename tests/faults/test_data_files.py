@@ -190,15 +190,15 @@ def test_images_of_different_sizes_in_one_batch(attempt, tmp_path, rng):
         data.num_workers = workers
         says = "data.eval_batch_size=1"
         attempt.refused("sizes that differ", lambda: list(data.train_dataloader()), says)
-    attempt.refused("sizes that differ, in an evaluation", lambda: list(DataLoader(PairDataset(data.source("train")), 9)))
+    attempt.refused(
+        "sizes that differ, in an evaluation", lambda: list(DataLoader(PairDataset(data.source("train")), 9))
+    )
 
 
 def test_images_of_different_sizes_are_skipped(attempt, tmp_path, rng):
     for number in range(12):
         write_pair(tmp_path, number, rng, size=(24, 40) if number == 3 else (32, 32))
-    data = folder_data(
-        tmp_path, "data.crop=null", "data.augment=false", "data.batch_size=3", "data.on_error=skip"
-    )
+    data = folder_data(tmp_path, "data.crop=null", "data.augment=false", "data.batch_size=3", "data.on_error=skip")
     assert "3" in list(data.source("train").names)
     batches = attempt.survived("sizes that differ, on_error=skip", lambda: list(data.train_dataloader()))
     assert all(batch["raw"].shape == (3, 4, 16, 16) for batch in batches)

@@ -2,6 +2,8 @@
 
 import io
 import math
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,10 +70,40 @@ def read_bytes(path: Path) -> NDArray[np.uint8]:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"{path} is not a file with content; remove it or put the image in its place.")
+            raise UserError(f"{inspect_file(path, str(path))[1]}.")
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); restore the file.") from error
+
+
+def show_path(path: str | Path) -> str:
+    r"""A path as text that can be printed and stored; bytes that are not UTF-8 become ``\\xHH``."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def inspect_file(path: Path, shown: str) -> tuple[tuple[int, int], str]:
+    """Whether a path is a file to read.
+
+    Args:
+        path: What a folder lists.
+        shown: How to name it.
+
+    Returns:
+        Its size and modification time (ns), -1 if it is not there; and what is wrong with it and how to mend that, as
+        it stands in a sentence, empty if nothing is.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        if path.is_symlink():
+            return (-1, -1), f"{shown} is a link to a file that is not there; restore that or remove the link"
+        return (-1, -1), f"{shown} cannot be read ({error.strerror}); restore the file"
+    fault = ""
+    if not stat.S_ISREG(status.st_mode):
+        fault = f"{shown} is not a file with content; remove it or put the image in its place"
+    elif show_path(path.name) != path.name:
+        fault = f"{shown} has a name that is not UTF-8; rename it"
+    return (status.st_size, status.st_mtime_ns), fault
 
 
 def stored_bits(path: Path) -> int:

@@ -113,9 +113,7 @@ class FolderData(PairedDataModule):
         splits, issues = self.inventory
         skip = self.on_error == "skip"
         left = [
-            issue
-            for issue in issues
-            if not (issue.tolerable and self.allow_partial) and not (issue.skippable and skip)
+            issue for issue in issues if not (issue.tolerable and self.allow_partial) and not (issue.skippable and skip)
         ]
         if left:
             raise UserError(self._complaint(left))

@@ -1,12 +1,11 @@
 """The files in a dataset's folder: which of them are pairs, and the issues with the rest."""
 
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ispbench.data.image_files import RAW_SUFFIXES, TARGET_SUFFIXES
+from ispbench.data.image_files import RAW_SUFFIXES, TARGET_SUFFIXES, inspect_file, show_path
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,6 @@ _PARTNER = "a pair has one name in both folders; restore the partner or remove t
 
 
 _Folders = tuple[tuple[int, int], ...]  # device and inode of each
-_NOTHING = (-1, -1)  # size and time of what is not there
 
 
 @dataclass(frozen=True)
@@ -141,12 +139,12 @@ class _Found:
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except OSError as error:
             remedy = f"it cannot be read ({error.strerror}); give yourself the permission or remove it"
-            self.issues.append(Issue("unreadable folder", _shown(folder), remedy))
+            self.issues.append(Issue("unreadable folder", show_path(folder), remedy))
             return
         here = (status.st_dev, status.st_ino)
         if here in above:
             kind = "folder that leads back to itself"
-            self.issues.append(Issue(kind, _shown(folder), "remove the link", skippable=True))
+            self.issues.append(Issue(kind, show_path(folder), "remove the link", skippable=True))
             return
         for entry in entries:
             path = os.path.join(folder, entry.name)
@@ -154,31 +152,17 @@ class _Found:
             if entry.name.startswith("."):
                 continue
             if _is_folder(entry):
-                self.search(root, path, suffixes, f"{prefix}{_shown(entry.name)}/", (*above, here))
+                self.search(root, path, suffixes, f"{prefix}{show_path(entry.name)}/", (*above, here))
             elif suffix.lower() in suffixes:
-                self._add(f"{prefix}{_shown(stem)}", path, entry)
+                self._add(f"{prefix}{show_path(stem)}", root / path, show_path(path))
 
-    def _add(self, name: str, path: str, entry: "os.DirEntry[str]") -> None:
-        shown = _shown(path)
+    def _add(self, name: str, place: Path, shown: str) -> None:
         other = self.files.get(name)
         if other is not None:
-            fault = f"{other.path} and {shown} have one name; remove one or rename it"
-            self.files[name] = _File(other.path, other.stamp, other.fault or fault)
+            fault = other.fault or f"{other.path} and {shown} have one name; remove one or rename it"
+            self.files[name] = _File(other.path, other.stamp, fault)
             return
-        try:
-            status = entry.stat()
-        except OSError as error:
-            fault = f"{shown} cannot be read ({error.strerror}); restore the file"
-            if entry.is_symlink():
-                fault = f"{shown} is a link to a file that is not there; restore that or remove the link"
-            self.files[name] = _File(shown, _NOTHING, fault)
-            return
-        fault = ""
-        if not stat.S_ISREG(status.st_mode):
-            fault = f"{shown} is not a file with content; remove it or put the image in its place"
-        elif shown != path:
-            fault = f"{shown} has a name that is not UTF-8; rename it"
-        self.files[name] = _File(shown, (status.st_size, status.st_mtime_ns), fault)
+        self.files[name] = _File(shown, *inspect_file(place, shown))
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -186,8 +170,3 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:  # a loop of links
         return False
-
-
-def _shown(path: str) -> str:
-    r"""A path as text; bytes that are not UTF-8 become ``\\xHH``."""
-    return os.fsencode(path).decode(errors="backslashreplace")
