@@ -14,7 +14,7 @@ ROOMS = [
     ("console", "config"),
     ("raw",),
     ("data",),
-    ("models", "baselines", "checkpoints"),
+    ("models", "baselines", "checkpoints", "checkpoint_files"),
     ("rendering",),
     ("metrics",),
     ("losses",),

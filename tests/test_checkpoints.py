@@ -71,9 +71,13 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
         def __reduce__(self):
             return (print, ("run",))
 
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"weight": Evil()}))
-    with pytest.raises(UserError, match=r"refused.*weights_only=True"):
+    torch.save({"weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(UserError, match=r"evil\.pth is refused: it asks for print, which is no tensor") as refusal:
         read_state_dict(tmp_path / "evil.pth")
+    assert "weights_only" not in str(refusal.value), "torch's advice to run it after all"
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"weight": Evil()}))
+    with pytest.raises(UserError, match="holds other things than tensors"):
+        read_state_dict(tmp_path / "evil.pkl")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])

@@ -43,9 +43,10 @@ def create_model(name: str | None = None, *, weights: str | Path | None = None, 
     Raises:
         UserError: for an unknown model or option, and for weights of another model.
     """
+    from ispbench.checkpoint_files import read
     from ispbench.checkpoints import identify, load_weights, weights_file
 
-    file = None if weights is None else weights_file(weights)
+    file = None if weights is None else read(weights_file(weights))
     if file is not None:
         found = identify(file, name)
         name, options = found.name, {**found.options, **options}

@@ -1,9 +1,8 @@
-"""The authors' released weights in our models, and checkpoint files read safely.
+"""Checkpoints into models: the authors' released weights, and those of a training.
 
 model = load_official("liteispnet", "LiteISPNet_model_80.pth")
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench.checkpoint_files import Checkpoint, read
 from ispbench.config import choices
 from ispbench.console import warn
 from ispbench.errors import UserError
@@ -48,19 +48,19 @@ def load_official(name: str, source: str | Path | Mapping[str, Any]) -> ISPModel
     return model.eval()
 
 
-def load_weights(model: ISPModel, path: str | Path, name: str) -> None:
+def load_weights(model: ISPModel, source: str | Path | Checkpoint, name: str) -> None:
     """Fills a model from a checkpoint of ispbench or from its authors' file.
 
     Args:
         model: The model to fill.
-        path: The file, or a run folder.
+        source: The file, or a run folder, or what was read of it.
         name: The model's name, for the error.
 
     Raises:
         UserError: if the file is unreadable or belongs to another model.
     """
-    path = weights_file(path)
-    state = read_state_dict(path)
+    checkpoint = _read(source)
+    path, state = checkpoint.path, unwrap(checkpoint.content, str(checkpoint.path))
     own = own_tensors(state)
     try:
         load_strictly(model.net, own or model.official_state_dict(state), f"{path} is not a checkpoint of this {name}")
@@ -101,49 +101,50 @@ def weights_file(path: str | Path, select: str | None = None) -> Path:
     return chosen
 
 
-def describe(path: str | Path) -> dict[str, Any]:
+def describe(source: str | Path | Checkpoint) -> dict[str, Any]:
     """What a checkpoint of ours says of its model: ``model``, its name, and ``options``; empty for other files.
 
     Raises:
         UserError: if the file cannot be read safely.
     """
-    about = _read(Path(path)).get(ABOUT)
-    return dict(about) if isinstance(about, Mapping) else {}
+    about = _read(source).content.get(ABOUT)
+    if not isinstance(about, Mapping) or not isinstance(about.get("model"), str):
+        return {}
+    return dict(about) if isinstance(about.get("options"), Mapping) else {}
 
 
-def progress_of(path: Path) -> dict[str, float]:
-    """How far the training was at a checkpoint of ours: ``step``, and ``val_psnr`` if that validated.
-
-    Raises:
-        UserError: if the file cannot be read safely.
-    """
-    content = _read(path)
-    found: dict[str, float] = {"step": int(content.get("global_step", 0))}
-    for state in content.get("callbacks", {}).values():
+def progress_of(checkpoint: Checkpoint) -> dict[str, float]:
+    """How far the training was at a checkpoint of ours: ``step``, and ``val_psnr`` if that validated."""
+    found: dict[str, float] = {}
+    step, callbacks = (checkpoint.content.get(key) for key in ("global_step", "callbacks"))
+    if isinstance(step, int):
+        found["step"] = step
+    for state in callbacks.values() if isinstance(callbacks, Mapping) else ():
         score = state.get("current_score") if isinstance(state, Mapping) else None
-        if score is not None:
+        if isinstance(score, torch.Tensor | float) and torch.as_tensor(score).numel() == 1:
             found["val_psnr"] = float(score)
     return found
 
 
-def identify(path: str | Path, name: str | None = None) -> Recognition:
+def identify(source: str | Path | Checkpoint, name: str | None = None) -> Recognition:
     """Which model a checkpoint is of, and with which options.
 
     A checkpoint of ours says it; of other files the names and shapes of the tensors tell it.
 
     Args:
-        path: The file.
+        source: The file, or what was read of it.
         name: The model where it is known already; then the options alone are looked for, and are none for weights that
             do not fit it.
 
     Raises:
         UserError: if the file cannot be read safely, or fits no model or several.
     """
-    content = _read(Path(path))
-    about = content.get(ABOUT)
-    if isinstance(about, Mapping) and name in (None, about["model"]):
+    checkpoint = _read(source)
+    path = checkpoint.path
+    about = describe(checkpoint)
+    if about and name in (None, about["model"]):
         return Recognition(about["model"], dict(about["options"]))
-    state = unwrap(content)
+    state = unwrap(checkpoint.content, str(path))
     own = own_tensors(state)
     if name is not None:
         return Recognition(name, (fitting_options(name, own or state) if name in choices("model") else None) or {})
@@ -154,7 +155,7 @@ def identify(path: str | Path, name: str | None = None) -> Recognition:
     return found
 
 
-def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
+def newest_checkpoint(source: Path, required: bool = True) -> Checkpoint | None:
     """The checkpoint to continue a training from.
 
     Args:
@@ -162,23 +163,39 @@ def newest_checkpoint(source: Path, required: bool = True) -> Path | None:
         required: Whether it is an error if there is none.
 
     Raises:
-        UserError: if there is none and it is required.
+        UserError: if there is none and it is required, or if the given file is none.
     """
     if not source.is_dir():
-        return source
-    for name in ("last", "previous", "best"):
+        return check_resumable(read(source))
+    for name in ("last", "previous", "best", "previous_best"):
         path = source / "checkpoints" / f"{name}.ckpt"
         if not path.is_file():
             continue
         try:
-            read_state_dict(path)
+            return check_resumable(read(path))
         except UserError as error:
             warn(f"{error} The checkpoint before it is taken.")
-        else:
-            return path
     if required:
         raise UserError(f"{source} holds no whole checkpoint to continue from; set resume=never.")
     return None
+
+
+def check_resumable(checkpoint: Checkpoint) -> Checkpoint:
+    """Gives a checkpoint back if it holds all that a training needs to go on.
+
+    Raises:
+        UserError: if it holds weights alone, as authors release them.
+    """
+    content = checkpoint.content
+    kinds: dict[str, type] = dict.fromkeys(("state_dict", "loops", "callbacks"), Mapping)
+    kinds |= {"optimizer_states": list, "lr_schedulers": list, "pytorch-lightning_version": str}
+    kinds |= {"global_step": int, "epoch": int}
+    if lacking := [key for key, kind in kinds.items() if not isinstance(content.get(key), kind)]:
+        raise UserError(
+            f"{checkpoint.path} holds no state of a training to continue ({', '.join(lacking)}); start a training from "
+            "its weights with weights=FILE instead of resume=FILE."
+        )
+    return checkpoint
 
 
 def read_state_dict(path: str | Path) -> dict[str, Any]:
@@ -187,37 +204,28 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing, is no checkpoint, or needs more than tensors.
     """
-    return unwrap(_read(Path(path)))
+    return unwrap(read(path).content, str(path))
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(
-            f"{path} is refused: it does not load as plain tensors (weights_only=True): {reason} If you trust its "
-            "source, load it yourself and pass its state dict to ispbench.checkpoints.load_official."
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:  # OSError: a zip file cut short
-        reason = str(error).split("\n")[0] or "the file is cut short"
-        raise UserError(f"{path} is not a readable checkpoint: {reason}") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors.")
-    return content
+def _read(source: str | Path | Checkpoint) -> Checkpoint:
+    return source if isinstance(source, Checkpoint) else read(weights_file(source))
 
 
-def unwrap(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes off a wrapping dictionary and the ``module.`` prefix that DataParallel adds."""
+def unwrap(content: Mapping[str, Any], origin: str = "The given state dict") -> dict[str, Any]:
+    """Takes off a wrapping dictionary and the ``module.`` prefix that DataParallel adds.
+
+    Raises:
+        UserError: if something in it has a number or the like for a name.
+    """
     for key in _WRAPPERS:
         if isinstance(content.get(key), Mapping):
             content = content[key]
             break
+    if odd := [name for name in content if not isinstance(name, str)]:
+        raise UserError(f"{origin} is no checkpoint: its tensors have no names but {str(odd[0])[:40]!r} and so on.")
     prefix = "module."
     strip = all(name.startswith(prefix) for name in content)
-    return {name[len(prefix) :] if strip else name: value for name, value in content.items()}
+    return {name.removeprefix(prefix) if strip else name: value for name, value in content.items()}
 
 
 def load_strictly(module: torch.nn.Module, state: Mapping[str, Any], complaint: str) -> None:
@@ -235,10 +243,11 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Any], complaint: 
     tensors = {name: _tensor(value) for name, value in state.items()}
     missing = [name for name in own if name not in tensors]
     unexpected = [name for name in tensors if name not in own]
+    shapes = {name: tuple(value.shape) for name, value in tensors.items() if value is not None}
     misshapen = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        f"{name} {shapes.get(name, 'without a shape')} instead of {tuple(own[name].shape)}"
         for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
+        if name in tensors and shapes.get(name) != tuple(own[name].shape)
     ]
     problems = [
         f"{len(names)} {kind} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
@@ -247,8 +256,16 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, Any], complaint: 
     ]
     if problems:
         raise UserError(f"{complaint}: {'; '.join(problems)}.")
-    module.load_state_dict(tensors)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:  # sparse ones, or of a type that cannot be converted
+        raise UserError(f"{complaint}: it holds tensors of another kind.") from error
 
 
-def _tensor(value: Any) -> torch.Tensor:
-    return value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+def _tensor(value: Any) -> torch.Tensor | None:
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        return torch.from_numpy(np.array(value))
+    except TypeError:  # text, or a dictionary
+        return None

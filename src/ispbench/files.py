@@ -1,5 +1,6 @@
 """Files written whole or not at all, and their hashes."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -19,32 +20,41 @@ if TYPE_CHECKING:
 _JPEG_QUALITY = 95
 
 
-def write_atomically(path: Path, content: str | bytes, advice: str = "set paths.results") -> None:
-    """Writes a file by way of a temporary one beside it.
+def write_atomically(
+    path: Path, content: str | bytes | memoryview, advice: str = "set paths.results", keep: Path | None = None
+) -> None:
+    """Writes a file by way of a temporary one beside it, which is on the disk before it takes the file's place.
 
     Args:
         path: Of the file; its folder is made.
         content: Text, written as UTF-8, or bytes.
         advice: How to write elsewhere, for the error.
+        keep: Where the file that is replaced goes; None: it is gone.
 
     Raises:
-        UserError: if the place cannot be written to.
+        UserError: if the place cannot be written to; then everything there is as it was.
     """
+    content = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=scratch_prefix(path.name), dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             give_usual_permissions(Path(scratch))
+            if keep is not None and path.is_file():
+                os.replace(path, keep)
             os.replace(scratch, path)
         except BaseException:
-            os.unlink(scratch)
+            with suppress(FileNotFoundError):
+                os.unlink(scratch)
             raise
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); free some space or {advice}.") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        needed = f", it takes {len(content):,} bytes" if full else ""
+        raise UserError(f"{path} cannot be written ({error.strerror}{needed}); free some space or {advice}.") from error
 
 
 def write_image(path: Path, image: "NDArray[np.uint8]", advice: str, quality: int = _JPEG_QUALITY) -> None:

@@ -222,7 +222,7 @@ class PairedDataModule(pl.LightningDataModule):
                 f"The training split has {len(source)} pairs, fewer than one batch of {self.batch_size}; lower "
                 "data.batch_size."
             )
-        sampler = TrainingSampler(len(source), self.seed, rank, world_size, epoch, done)
+        sampler = TrainingSampler(len(source), self.seed, rank, world_size, epoch, done, self.batch_size)
         dataset = PairDataset(source, self.crop, self.augment, self.seed, skip=self.on_error == "skip")
         return self._loader(dataset, batch_size=share, sampler=sampler, drop_last=True)
 

@@ -20,12 +20,21 @@ class TrainingSampler(Sampler):
             not divide evenly is left out of the epoch.
         epoch: The epoch to start with.
         done: How many samples of that epoch this process has already seen.
+        batch_size: What one optimizer step sees. An epoch has whole batches only, however they are divided.
     """
 
     def __init__(
-        self, length: int, seed: int, rank: int = 0, world_size: int = 1, epoch: int = 0, done: int = 0
+        self,
+        length: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        epoch: int = 0,
+        done: int = 0,
+        batch_size: int = 1,
     ) -> None:
         self.length = length
+        self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
@@ -37,7 +46,7 @@ class TrainingSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // self.world_size
+        return self.length // self.batch_size * self.batch_size // self.world_size
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)

@@ -11,6 +11,7 @@ import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from ispbench.checkpoint_files import Checkpoint
 from ispbench.checkpoints import load_weights, progress_of
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
@@ -41,7 +42,7 @@ class Source:
         variant: Settings of the model other than its default.
         seed: Of the training; None if unknown.
         training_key: Of the training; None for weights from elsewhere.
-        weights: The checkpoint file; None for a model as it is built.
+        weights: The checkpoint; None for a model as it is built.
     """
 
     model: str
@@ -49,7 +50,7 @@ class Source:
     variant: str = ""
     seed: int | None = None
     training_key: str | None = None
-    weights: Path | None = None
+    weights: Checkpoint | None = None
 
 
 def metrics_of(config: DictConfig) -> dict[str, Metric]:
@@ -164,9 +165,9 @@ def _prepare(
     """The model as it is tested: with its weights, merged, on its device, in an ensemble."""
     if source.weights is not None:
         load_weights(model, source.weights, source.model)
-        record.weights = hash_file(source.weights)
+        record.weights = source.weights.hash
         if source.training_key:
-            record.checkpoint = {"name": source.weights.stem, **progress_of(source.weights)}
+            record.checkpoint = {"name": source.weights.path.stem, **progress_of(source.weights)}
     model.set_levels(data.black_level, data.white_level)
     model = model.eval().to(_device(config))
     if config.eval.deploy:
@@ -206,7 +207,7 @@ def _source_identity(config: DictConfig, source: Source) -> dict[str, Any]:
         return {"training": source.training_key}
     model: Any = OmegaConf.to_container(config.model, resolve=True)
     code = code_digest(get_object(config.model._target_))
-    weights = hash_file(source.weights) if source.weights else f"untrained, seed {source.seed}"
+    weights = source.weights.hash if source.weights else f"untrained, seed {source.seed}"
     return {"model": model, "code": code, "weights": weights}
 
 

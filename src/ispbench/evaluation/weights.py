@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ispbench.checkpoint_files import read
 from ispbench.checkpoints import describe, identify, weights_file
 from ispbench.config import build, chosen, compose_run, load_run, require_values
 from ispbench.evaluation import configured
@@ -31,7 +32,7 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     path = Path(weights)
     folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
     select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
-    file = weights_file(path, select)
+    file = read(weights_file(path, select))
     about = describe(file)
     config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
     model = config.choices.model

@@ -31,5 +31,6 @@ class Shapes(dict[str, tuple[int, ...]]):
 
 
 def on_meta(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors or arrays of a state dict without their values."""
-    return {name: torch.empty(tuple(value.shape), device="meta") for name, value in state.items()}
+    """The tensors or arrays of a state dict without their values; what else it holds is left out."""
+    shapes = {name: tuple(value.shape) for name, value in state.items() if hasattr(value, "shape")}
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}

@@ -13,7 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ispbench.checkpoint_files import read
+from ispbench.checkpoints import weights_file
 from ispbench.config import build
+from ispbench.console import warn
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation import configured
@@ -27,6 +30,7 @@ from ispbench.training import fit, signals
 from ispbench.training.callbacks.images import ImageRows
 from ispbench.training.loggers import finish
 from ispbench.training.processes import filter_warnings, is_first_process, tell
+from ispbench.training.trained import checkpoint_of
 
 
 def run(config: DictConfig) -> float | None:
@@ -81,7 +85,7 @@ def _train_and_evaluate(
     config: DictConfig, data: PairedDataModule, protocol: Protocol, model: ISPModel, trains: bool, grid: bool
 ) -> float | None:
     training_key = fit.plan(config, data).key if trains else None
-    weights = Path(config.weights) if config.weights and not trains else None
+    weights = read(weights_file(config.weights)) if config.weights and not trains else None
     source = configured.Source(
         config.choices.model,
         config.choices.data,
@@ -108,9 +112,13 @@ def _train_and_evaluate(
             return None
         status = "failed"
         try:
-            checkpoint = fit.checkpoint_of(trained, config.eval.checkpoint)
+            checkpoint = checkpoint_of(trained, config.eval.checkpoint)
             if checkpoint is None:
                 raise UserError(f"The training has written no checkpoint {config.eval.checkpoint}.ckpt to evaluate.")
+            if checkpoint.path.stem != config.eval.checkpoint:
+                scored, asked = checkpoint.path.stem, config.eval.checkpoint
+                record.notes["checkpoint"] = f"{asked}.ckpt is damaged; {scored}.ckpt, the one before it, is scored"
+                warn(f"{record.notes['checkpoint']}.")
             source = configured.Source(**{**vars(source), "weights": checkpoint})
             _evaluate(record, config, data, protocol, source, model)
             status = "finished"

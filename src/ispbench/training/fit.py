@@ -3,13 +3,13 @@
 import time
 import traceback
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
+from ispbench.checkpoint_files import Checkpoint, read
 from ispbench.checkpoints import load_weights, newest_checkpoint, weights_file
 from ispbench.config import build, default_of
 from ispbench.data.datamodule import PairedDataModule
@@ -27,32 +27,13 @@ from ispbench.training.callbacks.checkpoints import Checkpoints
 from ispbench.training.callbacks.curves import draw_curves, keep_log
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.validation import ValidationScores
+from ispbench.training.checkpoint_io import SafeCheckpointIO
 from ispbench.training.identity import training_identity
 from ispbench.training.loggers import finish
 from ispbench.training.module import ISPModule
 from ispbench.training.processes import is_first_process, tell
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        record: Its record, as stored.
-        folder: Its run folder; None if that is gone, or another process is at work on the training.
-        fresh: Whether this call trained.
-        loggers: Of Lightning, still open; the caller closes them.
-    """
-
-    record: dict[str, Any]
-    folder: Path | None
-    fresh: bool = False
-    loggers: tuple[Any, ...] = ()
-
-    @property
-    def score(self) -> float | None:
-        """The best validation score."""
-        return self.record["training"].get("val_psnr")
+from ispbench.training.resuming import ForeignState, in_restoring
+from ispbench.training.trained import Trained, checkpoint_of
 
 
 def load_data(config: DictConfig) -> PairedDataModule:
@@ -125,7 +106,7 @@ def train(
             if not needs_checkpoint or checkpoint_of(done, config.eval.checkpoint):
                 tell(record, f"{earlier['status']} before (record {earlier['id']}); overwrite=always trains it again.")
                 return done
-            tell(record, "finished before, but its checkpoints are gone; it is trained again.")
+            tell(record, "finished before, but its checkpoints are gone or damaged; it is trained again.")
         if earlier and earlier["status"] != "finished" and config.overwrite != "always":
             record.training["wall_time_s"] = earlier["training"].get("wall_time_s", 0)
         return _Fit(config, data, record, folder, keep_failure).run()
@@ -156,6 +137,7 @@ class _Fit:
         self.results = Path(config.paths.results)
         self.trainer: pl.Trainer | None = None
         self._step = 0
+        self._foreign: ForeignState | None = None
         self._resume = self._find_checkpoint(unfinished)
 
     def run(self) -> Trained:
@@ -187,7 +169,7 @@ class _Fit:
     def _loggers(self) -> list[Any]:
         return self.trainer.loggers if self.trainer else []
 
-    def _find_checkpoint(self, unfinished: Path | None) -> Path | None:
+    def _find_checkpoint(self, unfinished: Path | None) -> Checkpoint | None:
         """Where the training begins: at what this very training left, at a given checkpoint, or afresh (None)."""
         if self.config.resume == "never":
             return None
@@ -196,9 +178,16 @@ class _Fit:
             if checkpoint is not None:
                 self.folder = unfinished
                 self.config.paths.run = str(unfinished)
-                tell(self.record, f"goes on from {checkpoint}; resume=never begins afresh.")
+                tell(self.record, f"goes on from {checkpoint.path}; resume=never begins afresh.")
                 return checkpoint
-        return None if self.config.resume == "auto" else newest_checkpoint(Path(self.config.resume))
+        if self.config.resume == "auto":
+            return None
+        checkpoint = newest_checkpoint(Path(self.config.resume))
+        assert checkpoint is not None
+        if checkpoint.hash != self.record.config["resume"]:
+            raise UserError(f"{checkpoint.path} has changed while the training was prepared; start it again.")
+        self._foreign = ForeignState(checkpoint)
+        return checkpoint
 
     def _build(self) -> None:
         config, name = self.config, self.record.model
@@ -211,7 +200,7 @@ class _Fit:
         model: ISPModel = build(config.model)
         model.set_levels(self.data.black_level, self.data.white_level)
         if config.weights:
-            load_weights(model, config.weights, name)
+            load_weights(model, read(weights_file(config.weights), self.record.config["weights"]), name)
         if self._resume:
             load_weights(model, self._resume, name)
         self.module = ISPModule(
@@ -230,6 +219,8 @@ class _Fit:
             },
         )
         callbacks = members(config.callbacks)
+        if self._foreign:
+            callbacks.append(self._foreign)
         options: Any = OmegaConf.to_container(config.trainer, resolve=True)
         validate_every = min(options["val_check_interval"], options["max_steps"])
         options["val_check_interval"] = validate_every * options["accumulate_grad_batches"]  # Lightning counts batches
@@ -239,8 +230,10 @@ class _Fit:
             raise UserError(
                 "No average is kept of weights divided among devices; leave callbacks=ema out or set trainer=ddp."
             )
+        plugins = [build(plugin) for plugin in options.pop("plugins", None) or ()]
         trainer: pl.Trainer = build(
             options,
+            plugins=[SafeCheckpointIO(self._resume), *plugins],
             # The scores come first: the checkpoints are chosen by them.
             callbacks=[ValidationScores(config.metrics.validation, config.metrics.extra), *callbacks],
             logger=members(config.logger) or False,
@@ -263,22 +256,28 @@ class _Fit:
         identity = {"training_key": self.record.key, "commit": self.record.git.get("commit")}
         for logger in self._loggers:
             logger.log_hyperparams({**self.record.config, **identity})
+        start = None if self._resume is None else str(self._resume.path)
         try:
-            trainer.fit(self.module, datamodule=self.data, ckpt_path=self._resume, weights_only=False)
+            trainer.fit(self.module, datamodule=self.data, ckpt_path=start, weights_only=True)
         except SystemExit as stop:
             raise signals.interruption(stop) from stop
+        except Exception as error:
+            if isinstance(error, UserError) or not in_restoring(error):
+                raise
+            raise UserError(f"The state in {start} does not fit this training; set resume=never.") from error
         finally:
             self._step = trainer.global_step
             if is_first_process():
                 draw_curves(self.folder)
+        settings = trainer.optimizers[0].param_groups[0]
         self.record.training |= {
             "resumed": self._resume is not None,
             "precision": str(trainer.precision),
             "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
-            "learning_rate": trainer.optimizers[0]
-            .param_groups[0]
-            .get("initial_lr", trainer.optimizers[0].defaults["lr"]),
+            "learning_rate": settings.get("initial_lr", settings["lr"]),  # that of a checkpoint, if one was resumed
         }
+        if self._foreign and self._foreign.note:
+            self.record.notes["resume"] = self._foreign.note
         keeper = next((item for item in trainer.checkpoint_callbacks if isinstance(item, Checkpoints)), None)
         if keeper is not None and keeper.best_model_score is not None:
             self.record.training["val_psnr"] = keeper.best_model_score.item()
@@ -290,16 +289,6 @@ class _Fit:
 def members(group: DictConfig | None) -> list[Any]:
     """Instantiates the members of a configuration group that are not null."""
     return [build(member) for member in (group or {}).values() if member is not None]
-
-
-def checkpoint_of(trained: Trained, select: str) -> Path | None:
-    """The checkpoint of a training that is to be scored; None if its folder is gone."""
-    if trained.folder is None:
-        return None
-    try:
-        return weights_file(trained.folder, select)
-    except UserError:
-        return None
 
 
 def _options(model: DictConfig) -> dict[str, Any]:

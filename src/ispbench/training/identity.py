@@ -10,6 +10,7 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from ispbench.checkpoints import newest_checkpoint, weights_file
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.files import hash_file
 from ispbench.results.keys import canonical, code_digest
@@ -64,8 +65,8 @@ def training_identity(config: DictConfig, data: PairedDataModule) -> dict[str, A
         key: value for key, value in (settings["trainer"] or {}).items() if key not in _TRAINER_NO_IDENTITY
     }
     settings["loss"] = loss_identity(settings["loss"])
-    settings["weights"] = _hash(settings["weights"])
-    settings["resume"] = None if settings["resume"] in ("auto", "never") else _hash(settings["resume"])
+    settings["weights"] = None if settings["weights"] is None else _hash(weights_file(settings["weights"]))
+    settings["resume"] = None if settings["resume"] in ("auto", "never") else _hash_resumed(Path(settings["resume"]))
     settings["callbacks"] = _callbacks(config.callbacks)
     settings["data"] = _data(data)
     settings["code"] = code_digest(get_object(config.model._target_))
@@ -117,7 +118,10 @@ def _resolved(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True)
 
 
-def _hash(path: str | None) -> str | None:
-    if path is None:
-        return None
-    return hash_file(Path(path)) if Path(path).is_file() else str(path)
+def _hash_resumed(source: Path) -> str:
+    newest = newest_checkpoint(source) if source.is_dir() else None
+    return _hash(source) if newest is None else newest.hash
+
+
+def _hash(path: Path) -> str:
+    return hash_file(path) if path.is_file() else str(path)  # that it is missing is told where it is read

@@ -123,7 +123,7 @@ class ISPModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the random state, the optimizers of discriminators, and which model this is."""
-        checkpoint["random_state"] = _get_random_state()
+        checkpoint["random_state"] = self._random_state or _get_random_state()  # not yet restored before the first step
         checkpoint["discriminators"] = {name: one.state_dict() for name, one in self._discriminators.items()}
         if self._about is not None:
             checkpoint[ABOUT] = self._about

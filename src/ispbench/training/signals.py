@@ -24,6 +24,16 @@ def sigterm_as_exception() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
+def stop_at_once(number: int) -> KeyboardInterrupt:
+    """The exception by which a signal ends a training wherever it is, see `stops_at_once`."""
+    return (Terminated if number == signal.SIGTERM else KeyboardInterrupt)("at once")
+
+
+def stops_at_once(error: BaseException) -> bool:
+    """Whether an interruption may have come amid a step, so that the state is not fit to be saved."""
+    return isinstance(error, KeyboardInterrupt) and error.args == ("at once",)
+
+
 def interruption(stop: SystemExit) -> BaseException:
     """The interruption behind a SystemExit: Lightning turns interruptions into exits."""
     from pytorch_lightning.utilities.exceptions import SIGTERMException

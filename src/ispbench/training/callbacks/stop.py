@@ -5,14 +5,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from ispbench.training.signals import Terminated
+from ispbench.training.signals import Terminated, stop_at_once
 
 
 class StopBetweenSteps(pl.Callback):
     """Delays signals until the current step is done, so that the saved state is consistent.
 
-    Ctrl-C and SIGTERM end the training; a second one ends it at once. SIGUSR2 tells submitit that the time of a Slurm
-    job is nearly up; its handler requeues the job and exits.
+    Ctrl-C and SIGTERM end the training, or what follows it if it is over by then; a second one ends it at once,
+    without another checkpoint. SIGUSR2 tells submitit that the time of a Slurm job is nearly up; its handler requeues
+    the job and exits.
     """
 
     decides_numbers = False
@@ -31,29 +32,35 @@ class StopBetweenSteps(pl.Callback):
         except ValueError:  # only the main thread may install handlers
             self._previous = {}
 
-    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
-        """Stops if a signal has arrived."""
-        self._stop_if_signaled()
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Stops if a signal has arrived, but not amid the batches that are accumulated to a step."""
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            self._stop_if_signaled()
 
-    def on_validation_batch_start(self, *_: Any, **__: Any) -> None:
-        """Stops if a signal has arrived."""
-        self._stop_if_signaled()
+    def on_validation_batch_start(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Stops if a signal has arrived; the validation after the last step is finished, for it is not made again."""
+        if trainer.global_step < trainer.max_steps:
+            self._stop_if_signaled()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restores the previous handlers."""
+        self._signal = None
         self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restores the previous handlers."""
+        """Restores the previous handlers, and hands on to them a signal that came too late to stop the training."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+        late, self._signal = self._signal, None
+        if late is not None:
+            signal.raise_signal(late)
 
     def _remember(self, signum: int, frame: Any) -> None:
         again = self._signal not in (None, signal.SIGUSR2)
         self._signal = signum
         if again:
-            self._stop_if_signaled()
+            raise stop_at_once(signum)
 
     def _stop_if_signaled(self) -> None:
         if self._signal == signal.SIGUSR2:
