@@ -85,9 +85,6 @@ def leaderboard(results: Path) -> pd.DataFrame:
 
     Args:
         results: The results folder.
-
-    Raises:
-        UserError: for an unreadable record.
     """
     finished = [record for record in store.load(results) if record["status"] == "finished" and record["metrics"]]
     known = {*TABLE, "nonfinite"}
@@ -124,13 +121,16 @@ def write_file(board: pd.DataFrame, results: Path) -> Path:
 
 
 def check_file(board: pd.DataFrame, results: Path) -> None:
-    """Checks that ``leaderboard.csv`` is what `write_file` would write.
+    """Checks that ``leaderboard.csv`` is what `write_file` would write, and that all records are sound.
 
     Raises:
-        UserError: if it is not.
+        UserError: if it is not, or some are not.
     """
+    if faults := store.survey(results)[1]:
+        more = f" There are {len(faults) - 1} further faults." if len(faults) > 1 else ""
+        raise UserError(f"{faults[0]}{more}")
     path = results / "leaderboard.csv"
-    if not path.is_file() or path.read_text() != board.to_csv(index=False):
+    if not path.is_file() or path.read_text(encoding="utf-8") != board.to_csv(index=False):
         raise UserError(f"{path} is out of date; run: python -m ispbench leaderboard results={results}")
 
 
@@ -224,4 +224,6 @@ def _correlation(rows: pd.DataFrame) -> str:
 
 
 def _show(value: Any, pattern: str) -> str:
+    if isinstance(value, str | list | dict | bool):  # in a record that was edited by hand
+        return str(value)
     return "-" if value is None or pd.isna(value) else pattern.format(value)
