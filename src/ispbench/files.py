@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _JPEG_QUALITY = 95
+_PROBE = 2**16  # bytes, more than a record has
 
 
 def write_atomically(
@@ -55,6 +56,33 @@ def write_atomically(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         needed = f", it takes {len(content):,} bytes" if full else ""
         raise UserError(f"{path} cannot be written ({error.strerror}{needed}); free some space or {advice}.") from error
+
+
+def refuse_unwritable(folder: Path, advice: str = "set paths.results") -> None:
+    """Refuses, before anything is computed for it, a folder that takes no further file.
+
+    Raises:
+        UserError: if it does not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=scratch_prefix("probe"), dir=folder) as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error.strerror}); free some space or {advice}.") from error
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder in place of ``~``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} is in a home folder, and there is none; give the whole path.") from error
 
 
 def write_image(path: Path, image: "NDArray[np.uint8]", advice: str, quality: int = _JPEG_QUALITY) -> None:

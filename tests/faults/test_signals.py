@@ -6,16 +6,12 @@ import signal
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from ispbench import checkpoint_files, files
 from ispbench.checkpoints import newest_checkpoint
-from ispbench.training.callbacks.checkpoints import Checkpoints
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.signals import sigterm_as_exception
-from tests.faults.harness import count, some
-from tests.training.toy_training import STEPS, data, train
+from tests.faults.harness import some
+from tests.training.toy_training import data, train
 
 HOOKS = {  # and how often each is called in a training of 11 steps, 3 to an epoch, validated every 2 on 2 batches
     "setup": 1,

@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from ispbench.errors import UserError
 from ispbench.results import store
 from ispbench.results.records import EvaluationRecord, TrainingRecord
 

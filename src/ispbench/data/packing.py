@@ -3,9 +3,11 @@
 The file holds pair after pair, each the mosaic as uint16 followed by the target as planar uint8; then the names, a
 table (offset, height, width, CRC-32) and a JSON description with the stamp of the original files. It is written under
 another name, with a journal of finished pairs: an interrupted packing continues where it stopped, and a file that has
-its final name is complete. Names, table and description are verified when the file is opened, and with them some pairs,
-of a small file all; each other pair is when a process first reads it. In ``benchmarks/loading.py`` that first read takes
-about 2 times as long as a later one where patches are cut, and makes no difference where whole images are loaded.
+its final name is complete.
+
+Names, table and description are verified when the file is opened, and with them some pairs, of a small file all; each
+other pair is when a process first reads it. In ``benchmarks/loading.py`` that first read takes about 2 times as long as
+a later one where patches are cut, and makes no difference where whole images are loaded.
 
 The usual choice for this is LMDB, and this file is not faster: in ``benchmarks/loading.py`` training patches load about
 equally fast from both (0.9 to 1.2 times LMDB's rate), and whole images at 0.7 times LMDB's rate. It is kept because it

@@ -62,7 +62,7 @@ def load_set(name: str) -> list[SetFile]:
     """
     if name not in set_names():
         raise UserError(f"There is no set of photographs {name!r}; choose one of {', '.join(set_names())}.")
-    lines = files("ispbench.data").joinpath("sets", f"{name}.csv").read_text().splitlines()
+    lines = files("ispbench.data").joinpath("sets", f"{name}.csv").read_text(encoding="utf-8").splitlines()
     return [
         SetFile(row["file"], row["split"], int(row["bytes"]), row["sha256"], row["url"])
         for row in csv.DictReader(lines)

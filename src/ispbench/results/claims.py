@@ -84,7 +84,7 @@ def remember_folder(outputs: Path, key: str, folder: Path) -> None:
 def folder_of(outputs: Path, key: str) -> Path | None:
     """Where a training keeps its checkpoints; None if it never began here or the folder is gone."""
     try:
-        folder = Path(json.loads(_note(outputs, key).read_text())["folder"])
+        folder = Path(json.loads(_note(outputs, key).read_text(encoding="utf-8"))["folder"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if folder.is_dir() else None

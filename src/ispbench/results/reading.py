@@ -89,9 +89,9 @@ def _fault(record: Mapping[str, Any], path: Path, kind: str | None) -> str:
         return f"its id is {_shown(record['id'])}, and so is its file to be named"
     if kind is not None and not record["id"].endswith(f"-{record['key']}"):
         return f"its id does not end with its key, {_shown(record['key'])}"
-    for section, names in _NUMBERS.items():
+    for section, compared in _NUMBERS.items():
         for name, value in record.get(section, {}).items():
-            if (names is None or name in names) and not _is_number(value):
+            if (compared is None or name in compared) and not _is_number(value):
                 return f"its {name} is {_shown(value)}"
     return ""
 

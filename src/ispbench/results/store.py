@@ -5,8 +5,9 @@ processes may read and write at the same time: a file is written whole, and one 
 """
 
 import json
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ispbench.results.records import EvaluationRecord, Record
 
 _FOLDERS = {"training": "trainings", "evaluation": "evaluations"}
 _SECTIONS = ("config", "data", "notes", "git", "metrics", "complexity", "efficiency", "training")
-_EMPTY: Mapping[str, Any] = {"protocol": "", "rules": "", "simulated": False, "split": ""} | {
+_EMPTY: dict[str, Any] = {"protocol": "", "rules": "", "simulated": False, "split": ""} | {
     name: {} for name in _SECTIONS
 }
 _MOMENT = 0.5  # seconds
@@ -35,17 +36,36 @@ def save(results: Path, record: Record, scores: str | None = None) -> Path:
         scores: The table of an evaluation's single images, as CSV.
 
     Raises:
-        UserError: if the folder cannot be written to.
+        UserError: if the folder cannot be written to; a finished record then is where its sentence says.
     """
     path = path_of(results, record)
-    if scores is not None:
-        write_atomically(path.with_suffix(".scores.csv"), scores)
-    write_atomically(path, record.content())
+    try:
+        _write(path, record, scores)
+    except UserError as error:
+        if record.status != "finished":
+            raise
+        raise UserError(f"{error} {_rescue(path.name, record, scores)}") from error
     for other in path.parent.glob(f"*-{record.key}.json"):
         if other != path:
             other.unlink(missing_ok=True)
             other.with_suffix(".scores.csv").unlink(missing_ok=True)
     return path
+
+
+def _write(path: Path, record: Record, scores: str | None) -> None:
+    if scores is not None:
+        write_atomically(path.with_suffix(".scores.csv"), scores)
+    write_atomically(path, record.content())
+
+
+def _rescue(name: str, record: Record, scores: str | None) -> str:
+    """Keeps a record where temporary files are; says so, or what it measured where that is impossible, too."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="ispbench-record-"))
+        _write(folder / name, record, scores)
+    except (UserError, OSError):
+        return f"What it would have held: {getattr(record, 'metrics', record.status)}."
+    return f"The record is kept in {folder}."
 
 
 def path_of(results: Path, record: Record) -> Path:
@@ -139,7 +159,7 @@ def _nested(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _double(folder: Path, records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Names the keys that have several records; a moment later, so that a record just being replaced is none of them."""
+    """Names keys that have several records; a moment later, so that a record just being replaced is none of them."""
     names: dict[str, set[str]] = {}
     for record in records:
         names.setdefault(record["key"], set()).add(f"{record['id']}.json")

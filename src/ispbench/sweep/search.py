@@ -34,8 +34,8 @@ class GridError(UserError):
         self.results = results
         failed = sum(error is not None for _, error in results)
         super().__init__(
-            f"{failed} of {len(results)} cells of the grid failed, as told above. Their records hold the tracebacks (see "
-            "`ispbench runs`); the same command runs what is missing."
+            f"{failed} of {len(results)} cells of the grid failed, as told above. Their records hold the tracebacks "
+            "(see `ispbench runs`); the same command runs what is missing."
         )
 
 

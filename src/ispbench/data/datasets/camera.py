@@ -25,6 +25,7 @@ from ispbench.data.image_files import inspect_file, show_path
 from ispbench.data.pairs import Pair, PairSource
 from ispbench.data.sealed import DamagedError, SealedArray, read_json, sealed_json, write_array
 from ispbench.errors import UserError
+from ispbench.files import expanded
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
@@ -142,7 +143,7 @@ class CameraData(PairedDataModule):
         super().__init__(version=f"{VERSION}-{target}", cache=cache, **options)
         if self.white_level > 65535:
             raise UserError(f"data.white_level={self.white_level:g} does not fit into 16 bits; it is at most 65535.")
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.target = target
         self.tile = tile
         self.fractions = {"val": val_fraction, "test": test_fraction}
@@ -231,7 +232,7 @@ class CameraData(PairedDataModule):
             "matrix": None if camera.matrix is None else camera.matrix.tolist(),
             "assumed": camera.assumed,
         }
-        (folder / "about.json").write_text(sealed_json(about))
+        (folder / "about.json").write_text(sealed_json(about), encoding="utf-8")
 
     def _place(self, path: Path) -> Path:
         """The cache folder of a developed file; another one as soon as anything that affects it changes."""

@@ -21,6 +21,7 @@ from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
 from ispbench.data.pairs import PairSource
 from ispbench.data.split_lists import SplitList
 from ispbench.errors import UserError
+from ispbench.files import expanded
 from ispbench.raw.bayer import PHASE_OFFSETS
 
 _INSPECTED = 64  # files whose largest value suggests the bit depth
@@ -85,7 +86,7 @@ class FolderData(PairedDataModule):
         super().__init__(version=f"{version}-partial" if allow_partial else version, target_set=target_set, **options)
         if cfa not in PHASE_OFFSETS:
             raise UserError(f"data.cfa={cfa} is unknown; choose one of {', '.join(PHASE_OFFSETS)}.")
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root)
         self.raw_folder = raw_folder
         self.target_folder = target_folder
         self.cfa = cfa

@@ -14,6 +14,7 @@ from ispbench.data.datasets.simulated import SimulatedData
 from ispbench.data.photo_sets import find_files, hash_files, load_set, missing_of, set_names, sets_folder
 from ispbench.data.photographs import SUFFIXES, Photograph, cached_photograph
 from ispbench.errors import UserError
+from ispbench.files import expanded
 
 Files = dict[str, list[tuple[str, Path, str]]]  # of each split: name, path and SHA-256
 
@@ -54,7 +55,7 @@ class PhotosData(SimulatedData):
         train_megapixels: float | None,
         **options: Any,
     ) -> None:
-        self.roots = [Path(item).expanduser() for item in ([root] if isinstance(root, str) else root or [])]
+        self.roots = [expanded(item) for item in ([root] if isinstance(root, str) else root or [])]
         hashes = _hashes(self.roots, options["cache"], options.get("on_error") == "skip")
         found = photo_set if photo_set != "auto" else _held_set(hashes)
         super().__init__(version=found or version, **options)
