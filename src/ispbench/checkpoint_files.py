@@ -19,6 +19,7 @@ from ispbench.errors import UserError
 from ispbench.files import write_atomically
 
 PREVIOUS = {"last": "previous", "best": "previous_best"}  # where the one goes that is replaced
+NEWEST = ("last", "previous", "best", "previous_best")  # in which order one is looked for to go on from
 _TRUST = "If you trust its source, load it yourself and pass its state dict to ispbench.checkpoints.load_official."
 
 
@@ -88,12 +89,16 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     )
 
 
+class _ChangedBits(Exception):
+    """A checksum says so."""
+
+
 def _check_sums(file: BinaryIO) -> None:
     """Compares the checksums of a zip archive, which torch writes but never looks at."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if (member := archive.testzip()) is not None:
-                raise ValueError(f"the checksum of {member} is wrong: bits of the file have changed")
+                raise _ChangedBits(f"the checksum of {member} is wrong: bits of the file have changed")
 
 
 def _refusal(path: Path, error: Exception) -> str:
@@ -101,5 +106,6 @@ def _refusal(path: Path, error: Exception) -> str:
     text = str(error)
     if found := re.search(r"GLOBAL (\S+)|Trying to (?:instantiate|call \w+ on|set attributes on) (\S+)", text):
         return f"{path} is refused: it asks for {next(filter(None, found.groups()))[:80]}, which is no tensor. {_TRUST}"
-    own = isinstance(error, ValueError) and text.startswith("the checksum")
-    return f"{path} is not a readable checkpoint: {text if own else 'it is damaged, cut short, or holds other things than tensors'}."
+    if not isinstance(error, _ChangedBits):
+        text = "it is damaged, cut short, or holds other things than tensors"
+    return f"{path} is not a readable checkpoint: {text}."

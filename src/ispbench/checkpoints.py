@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ispbench.checkpoint_files import Checkpoint, read
+from ispbench.checkpoint_files import NEWEST, Checkpoint, read
 from ispbench.config import choices
 from ispbench.console import warn
 from ispbench.errors import UserError
@@ -167,7 +167,7 @@ def newest_checkpoint(source: Path, required: bool = True) -> Checkpoint | None:
     """
     if not source.is_dir():
         return check_resumable(read(source))
-    for name in ("last", "previous", "best", "previous_best"):
+    for name in NEWEST:
         path = source / "checkpoints" / f"{name}.ckpt"
         if not path.is_file():
             continue

@@ -191,6 +191,7 @@ def is_sentence(text: str) -> str:
     assert text.strip(), "an empty message"
     assert text.rstrip().endswith((".", "?")), text
     assert "Traceback" not in text, text
+    assert "weights_only" not in text, f"torch's advice: {text}"
     assert len(text) < 2000, text
     return text
 

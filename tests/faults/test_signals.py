@@ -6,11 +6,14 @@ import signal
 import pytest
 import pytorch_lightning as pl
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ispbench.checkpoints import newest_checkpoint
+from ispbench.training.callbacks.checkpoints import Checkpoints
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.signals import sigterm_as_exception
-from tests.faults.harness import some
+from tests.faults.harness import count, some
 from tests.training.toy_training import data, train
 
 HOOKS = {  # and how often each is called in a training of 11 steps, 3 to an epoch, validated every 2 on 2 batches
@@ -30,7 +33,7 @@ HOOKS = {  # and how often each is called in a training of 11 steps, 3 to an epo
     "on_validation_batch_end": 10,
     "on_validation_epoch_end": 5,
     "on_validation_end": 5,
-    "on_save_checkpoint": 9,
+    "on_save_checkpoint": 7,
     "on_train_epoch_end": 4,
     "on_train_end": 1,
     "teardown": 1,
@@ -120,3 +123,72 @@ def stop_and_go_on(folder, pairs, options, *moments):
 def test_a_stop_at_every_hook(hook, time, number, options, undisturbed, pairs, tmp_path, attempt):
     assert same(stop_and_go_on(tmp_path, pairs, options, (hook, time, number, 1)), undisturbed)
     attempt.note(f"{number.name} in {hook}", "the same weights")
+
+
+STOPS = st.tuples(
+    st.sampled_from(MOMENTS), st.sampled_from([signal.SIGTERM, signal.SIGINT]), st.sampled_from([1, 1, 1, 2])
+)
+
+
+@settings(max_examples=count(60, 6), deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.lists(STOPS, min_size=1, max_size=3))
+def test_any_stops_one_after_another(options, undisturbed, pairs, tmp_path_factory, attempt, stops):
+    moments = [(hook, time, number, repeat) for (hook, time), number, repeat in stops]
+    assert same(stop_and_go_on(tmp_path_factory.mktemp("stops"), pairs, options, *moments), undisturbed)
+    attempt.note("several stops, drawn at random, twice the same signal among them", "the same weights")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing is saved any more."""
+
+
+def kill(monkeypatch, folder, pairs, options, hook, time):
+    def die(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_exception", lambda *_: None)
+        if hook in ("os.fsync", "os.replace"):
+            real, left = getattr(os, hook[3:]), [time]
+
+            def call(*args):
+                left[0] -= 1
+                return real(*args) if left[0] else die()
+
+            patch.setattr(hook, call)
+            callback = pl.Callback()
+        else:
+            callback = Send(hook, time, signal.SIGTERM)
+            patch.setattr("tests.faults.test_signals.os.kill", die)
+        with pytest.raises(Killed):
+            run(folder, pairs, callback, **options)
+
+
+WRITES = [("os.fsync", time) for time in range(1, 8)] + [("os.replace", time) for time in range(1, 12)]
+
+
+@pytest.mark.parametrize("hook, time", some([*MOMENTS, *WRITES], 10))
+def test_a_kill_at_every_hook_and_write(hook, time, options, undisturbed, pairs, tmp_path, attempt, monkeypatch):
+    kill(monkeypatch, tmp_path, pairs, options, hook, time)
+    assert run(tmp_path, pairs, **options)
+    assert same(kept(tmp_path), undisturbed)
+    attempt.note(f"a kill in {hook}", "the same weights")
+
+
+@pytest.mark.parametrize("time", some(range(1, 8), 2))
+def test_a_signal_while_a_checkpoint_is_written(time, options, undisturbed, pairs, tmp_path, attempt, monkeypatch):
+    real, left = os.fsync, [time]
+
+    def sync(handle):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", sync)
+        run(tmp_path, pairs, **options)
+    assert left[0] <= 0
+    assert run(tmp_path, pairs, **options)
+    assert same(kept(tmp_path), undisturbed)
+    attempt.note("SIGTERM while a checkpoint is written", "the same weights")

@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from ispbench.checkpoint_files import PREVIOUS, Checkpoint, read
+from ispbench.checkpoint_files import NEWEST, PREVIOUS, Checkpoint, read
 from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.training.signals import stops_at_once
@@ -35,11 +35,10 @@ class Checkpoints(ModelCheckpoint):
         self._training = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Makes sure of the best checkpoint so far, and removes what a killed process was writing."""
+        """Makes sure of the best checkpoint so far, and removes what was damaged or never finished."""
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
-            for scratch in Path(str(self.dirpath)).glob(".*.ckpt-*"):
-                scratch.unlink(missing_ok=True)
+            _tidy(Path(str(self.dirpath)), trainer.ckpt_path)
         self._settle_best(trainer)
         self._training = True
 
@@ -110,6 +109,15 @@ class Checkpoints(ModelCheckpoint):
     def _score_of(self, checkpoint: Checkpoint) -> Any:
         state = checkpoint.content.get("callbacks", {}).get(self.state_key, {})
         return state.get("best_model_score")
+
+
+def _tidy(folder: Path, resumed: Any) -> None:
+    """Removes what a killed process was writing, and the damaged files because of which an older one is resumed."""
+    for scratch in folder.glob(".*.ckpt-*"):
+        scratch.unlink(missing_ok=True)
+    if resumed is not None and Path(resumed).parent == folder:
+        for name in NEWEST[: NEWEST.index(Path(resumed).stem)]:
+            (folder / f"{name}.ckpt").unlink(missing_ok=True)
 
 
 def _is_between_steps(trainer: pl.Trainer) -> bool:
