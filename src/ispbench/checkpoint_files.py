@@ -89,7 +89,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     )
 
 
-class _ChangedBits(Exception):
+class _ChangedBitsError(Exception):
     """A checksum says so."""
 
 
@@ -98,7 +98,7 @@ def _check_sums(file: BinaryIO) -> None:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if (member := archive.testzip()) is not None:
-                raise _ChangedBits(f"the checksum of {member} is wrong: bits of the file have changed")
+                raise _ChangedBitsError(f"the checksum of {member} is wrong: bits of the file have changed")
 
 
 def _refusal(path: Path, error: Exception) -> str:
@@ -106,6 +106,6 @@ def _refusal(path: Path, error: Exception) -> str:
     text = str(error)
     if found := re.search(r"GLOBAL (\S+)|Trying to (?:instantiate|call \w+ on|set attributes on) (\S+)", text):
         return f"{path} is refused: it asks for {next(filter(None, found.groups()))[:80]}, which is no tensor. {_TRUST}"
-    if not isinstance(error, _ChangedBits):
+    if not isinstance(error, _ChangedBitsError):
         text = "it is damaged, cut short, or holds other things than tensors"
     return f"{path} is not a readable checkpoint: {text}."

@@ -50,6 +50,10 @@ _TRAINER_NO_IDENTITY = {
     "use_distributed_sampler",
 }
 
+# Of the trainer: 1 is a single batch, but 1.0 are all; in a key's canonical form both are 1.
+_BATCHES = ("limit_train_batches", "limit_val_batches", "overfit_batches")
+_ONE_BATCH = "1 batch"
+
 
 def training_identity(config: DictConfig, data: PairedDataModule) -> dict[str, Any]:
     """The settings of a training's key, in canonical form.
@@ -62,7 +66,9 @@ def training_identity(config: DictConfig, data: PairedDataModule) -> dict[str, A
     groups = [key for key in resolved if key not in _NO_IDENTITY]
     settings = {key: _plain(config, key) for key in groups}
     settings["trainer"] = {
-        key: value for key, value in (settings["trainer"] or {}).items() if key not in _TRAINER_NO_IDENTITY
+        key: _ONE_BATCH if key in _BATCHES and isinstance(value, int) and value == 1 else value
+        for key, value in (settings["trainer"] or {}).items()
+        if key not in _TRAINER_NO_IDENTITY
     }
     settings["loss"] = loss_identity(settings["loss"])
     settings["weights"] = None if settings["weights"] is None else _hash(weights_file(settings["weights"]))
