@@ -5,8 +5,9 @@
 Writes a synthetic ZRR tree (448x448, simulated sensor), loads it in one process with one thread, in batches of 16 from
 the page cache, and prints rates and their ratios. The plain loader does what public training code does: decodes both
 files with imageio each time, stacks the planes, converts to float. LMDB holds the same bytes as the packed file and is
-read without a copy; it takes part if it is installed (``pip install lmdb``). Then the script prints the memory of a
-loader process after it has read a small and a large dataset once.
+read without a copy; it takes part if it is installed (``pip install lmdb``). "First read" is what a process does with a
+packed pair once: it compares its checksum. Then the script prints the memory of a loader process after it has read a
+small and a large dataset once.
 
 Times are CPU times, so that other programs do not count. Everything is measured in one run on one machine; only the
 ratios carry over to others. Files on a cold disk add the disk's time to all of them.
@@ -34,6 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.datasets.mini import read_photo
+from ispbench.data.packing import PackedSource
 from ispbench.data.pairs import Pair, PairDataset, PairSource
 from ispbench.raw.captures import CaptureRange
 from ispbench.raw.simulate import expose, unprocess
@@ -124,6 +126,15 @@ class LMDBSource(PairSource):
         return mosaic, content[2 * pixels :].reshape(3, *self.shape).transpose(1, 2, 0)
 
 
+class FirstRead(PackedSource):
+    """A packed file that verifies every pair at every read, as a process does when it reads it first."""
+
+    def read(self, index: int) -> Pair:
+        """A pair, verified."""
+        self._verified[index] = False
+        return super().read(index)
+
+
 class Plain(Dataset):
     """Decodes both files each time, as public training code does.
 
@@ -166,7 +177,11 @@ def speed(folder: Path, count: int, seconds: float) -> None:
     write_tree(folder / "zrr", count, 448)
     files = datamodule(folder / "zrr", folder / "cache", "never", 448)
     packed = datamodule(folder / "zrr", folder / "cache", "always", 448)
-    sources = {"decoded PNG + JPEG": files.source("train"), "packed": packed.source("train")}
+    sources = {
+        "decoded PNG + JPEG": files.source("train"),
+        "packed": packed.source("train"),
+        "packed, first read": FirstRead(packed.pack_path("train")),
+    }
     if importlib.util.find_spec("lmdb"):
         sources["LMDB"] = LMDBSource(sources["packed"], folder / "lmdb")
     rows = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ispbench.results import store
 from ispbench.results.keys import key_of
+from ispbench.results.reading import read
 from ispbench.results.records import EvaluationRecord, TrainingRecord
 
 CONFIG = {group: {f"setting{i}": i for i in range(20)} for group in ("model", "data", "loss", "optimizer", "trainer")}
@@ -56,7 +57,7 @@ def main() -> None:
         results = Path(folder)
         keys = fill(results, count)
         one = next((results / "trainings").glob("*.json"))
-        single = min(seconds(lambda: store.read(one)) for _ in range(20))
+        single = min(seconds(lambda: read(one, "training")) for _ in range(20))
         lookup = min(seconds(lambda: store.find(results, "training", keys[-1])) for _ in range(5))
         whole = seconds(lambda: store.load(results))
         command = [sys.executable, "-m", "ispbench", "leaderboard", f"--results={results}"]

@@ -3,7 +3,11 @@
 import errno
 import hashlib
 import os
+import shutil
+import socket
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _JPEG_QUALITY = 95
+_PROBE = 2**16  # bytes, more than a record has
 
 
 def write_atomically(
@@ -33,23 +38,51 @@ def write_atomically(
     content = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        handle, scratch = tempfile.mkstemp(prefix=scratch_prefix(path.name), dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(scratch, 0o644)
+            give_usual_permissions(Path(scratch))
             if keep is not None and path.is_file():
                 os.replace(path, keep)
             os.replace(scratch, path)
         except BaseException:
-            os.unlink(scratch)
+            with suppress(FileNotFoundError):
+                os.unlink(scratch)
             raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         needed = f", it takes {len(content):,} bytes" if full else ""
         raise UserError(f"{path} cannot be written ({error.strerror}{needed}); free some space or {advice}.") from error
+
+
+def refuse_unwritable(folder: Path, advice: str = "set paths.results") -> None:
+    """Refuses, before anything is computed for it, a folder that takes no further file.
+
+    Raises:
+        UserError: if it does not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=scratch_prefix("probe"), dir=folder) as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to ({error.strerror}); free some space or {advice}.") from error
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with the home folder in place of ``~``.
+
+    Raises:
+        UserError: if there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} is in a home folder, and there is none; give the whole path.") from error
 
 
 def write_image(path: Path, image: "NDArray[np.uint8]", advice: str, quality: int = _JPEG_QUALITY) -> None:
@@ -79,3 +112,47 @@ def hash_file(path: Path) -> str:
     """A hash of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def give_usual_permissions(path: Path) -> None:
+    """Gives a file or folder that was created for its user alone the permissions that any other has when created."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+def scratch_prefix(name: str) -> str:
+    """How the name of a temporary file or folder begins which is to become `name`; `sweep` knows it by that."""
+    return f".{name[:100]}~{_machine()}~{os.getpid()}~"
+
+
+def sweep(folder: Path) -> None:
+    """Removes temporary files and folders that killed processes of this machine have left in a folder."""
+    for path in folder.glob(".*~*~*~*"):
+        _, host, process, _ = path.name.rsplit("~", 3)
+        if host == _machine() and process.isdecimal() and not _is_alive(int(process)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+@cache
+def _machine() -> str:
+    """Names what the number of a process is unique in: this machine, or the container."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{socket.gethostname()}.{space}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's
+        return True
+    return True

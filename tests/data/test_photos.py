@@ -1,6 +1,5 @@
 import hashlib
 import http.server
-import json
 import threading
 
 import cv2
@@ -14,6 +13,7 @@ from ispbench.data import photo_sets
 from ispbench.data.datasets.mini import read_photo
 from ispbench.data.photo_sets import fetch, load_set
 from ispbench.data.photographs import read_photograph, shrink
+from ispbench.data.sealed import read_json
 from ispbench.errors import UserError, mistake_in
 
 CROP = ["data.crop=32", "data.batch_size=2", "data.num_train=8"]
@@ -268,10 +268,9 @@ def test_an_unknown_set_is_named(tmp_path):
 
 def test_hashes_are_cached_until_a_file_changes(folder, tmp_path):
     paths = photo_sets.find_files([folder])
-    first = photo_sets.hash_files(paths, tmp_path)
-    index = json.loads((tmp_path / "hashes.json").read_text())
-    assert len(index) == 12
+    first = photo_sets.hash_files(paths, str(tmp_path))
+    assert len(read_json(tmp_path / "hashes.json")) == 12
     paths[0].write_bytes(b"changed")
-    second = photo_sets.hash_files(paths, tmp_path)
+    second = photo_sets.hash_files(paths, str(tmp_path))
     assert second[paths[0]] == hashlib.sha256(b"changed").hexdigest()
     assert {path: second[path] for path in paths[1:]} == {path: first[path] for path in paths[1:]}

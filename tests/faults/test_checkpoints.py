@@ -242,7 +242,7 @@ def test_the_temporary_folder_does_not_matter(whole, tmp_path, attempt, monkeypa
 def test_what_a_killed_process_was_writing_is_removed(whole, tmp_path, attempt):
     _, pairs, _ = whole
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / ".last.ckpt-x1").write_bytes(b"half")
+    (tmp_path / "checkpoints" / ".last.ckpt~machine~1~x1").write_bytes(b"half")
     assert run(tmp_path, pairs)
     assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == {"best", "last", "previous", "previous_best"}
     attempt.note("half a file of a killed process", "removed")

@@ -50,7 +50,7 @@ def find_verbs(parent: Verb | None = None) -> dict[str, Verb]:
         path = Path(info.module_finder.path) / (f"{info.name}/__init__.py" if info.ispkg else f"{info.name}.py")
         word = info.name.replace("_", "-")
         name = f"{parent.name} {word}" if parent else word
-        documentation = ast.get_docstring(ast.parse(path.read_text())) or ""
+        documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         found[word] = Verb(name, f"{package}.{info.name}", info.ispkg, documentation)
     return found
 

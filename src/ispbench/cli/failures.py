@@ -1,10 +1,11 @@
 """What ends the program: a sentence and an exit status for what the user can understand, a traceback for the rest."""
 
 import errno
-import os
+import logging
 import sys
 from collections.abc import Callable
 
+from ispbench.cli.streams import lasting_streams
 from ispbench.console import warn
 from ispbench.errors import mistake_in
 from ispbench.training.signals import Terminated
@@ -16,9 +17,9 @@ _WORKER_DEATHS = {
     "ray.exceptions": "WorkerCrashedError",
 }
 _PLACES = "set paths.outputs and paths.results, or ISPBENCH_CACHE for what is cached, to folders of yours"
+_SPACE = "free some space or use another disk"
 _DISK = {
-    errno.ENOSPC: "free some space or use another disk",
-    errno.EDQUOT: "free some space or use another disk",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO), _SPACE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PLACES),
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG), _PLACES),
 }
@@ -34,26 +35,24 @@ def guarded(action: Callable[[], None], after_stop: str) -> int:
     Returns:
         The exit status. What `explain` has no words for comes up instead.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # an ASCII terminal shows ? instead of ending the program
-    try:
-        action()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _silence()
-        return 1
-    except (KeyboardInterrupt, Exception) as error:
-        told = explain(error, after_stop)
-        if told is None:
-            raise
-        sentence, status = told
-        if isinstance(error, OSError):
-            _silence()
-        warn(sentence)
-        return status
-    return 0
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback
+    with lasting_streams() as output:
+        try:
+            action()
+        except (KeyboardInterrupt, Exception) as error:
+            told = explain(error, after_stop)
+            if told is None:
+                raise
+            sentence, status = told
+            warn(sentence)
+            return status
+        output.flush()
+    if output.failure is None:
+        return 0
+    if not isinstance(output.failure, BrokenPipeError):  # a reader that has left, such as head, has all it wants
+        remedy = _DISK.get(output.failure.errno or 0, _SPACE)
+        warn(f"The output cannot be written ({output.failure.strerror}); {remedy}.")
+    return 1
 
 
 def explain(error: Exception | KeyboardInterrupt, after_stop: str) -> tuple[str, int] | None:
@@ -87,12 +86,3 @@ def _is_of_configuration(error: BaseException) -> bool:
 def _loaded(module: str, name: str) -> tuple[type, ...]:
     """A class of a package; nothing where the package was never imported, and so cannot have raised it."""
     return (getattr(sys.modules[module], name),) if module in sys.modules else ()
-
-
-def _silence() -> None:
-    """Discards what a broken standard output still holds, over which the interpreter would stumble at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, AttributeError, ValueError):
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

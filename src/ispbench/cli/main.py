@@ -39,7 +39,8 @@ def dispatch(words: Sequence[str]) -> None:
     else:
         from ispbench.cli.train import train
 
-        train(words)
+        with sigterm_as_exception():
+            train(words)
 
 
 def _names_verb(words: Sequence[str]) -> bool:

@@ -3,10 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import redirect_stderr
+from typing import TYPE_CHECKING, Any
 
 from ispbench.console import warn
 from ispbench.errors import UserError, mistake_in
+from ispbench.sweep.search import GridError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,28 +33,47 @@ def train(overrides: Sequence[str]) -> list[float | None]:
 
     # Errors come up as they are, instead of being printed by Hydra.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    scores: list[float | None] = []
-    failures: list[Exception] = []
+    results: list[tuple[float | None, str | None]] = []
+    grid = False
 
     @hydra.main(config_path="pkg://ispbench.conf", config_name="config", version_base="1.3")
     def app(config: "DictConfig") -> float | None:
+        nonlocal grid
+        grid = _in_grid()
         try:
-            scores.append(_run(config))
+            score = _run(config)
         except Exception as failure:
-            if _in_grid():
-                raise
-            failures.append(failure)  # carried past Hydra, which would announce it with a line of its own
-            return None
-        return scores[-1]
+            results.append((None, str(failure)))
+            raise
+        results.append((score, None))
+        return score
 
     typed, sys.argv = sys.argv, [sys.argv[0], *overrides]
     try:
-        app()
+        with redirect_stderr(_WithoutAnnouncement(sys.stderr)):
+            app()
+    except Exception as failure:
+        if grid:
+            raise GridError(results) from failure
+        raise
     finally:
         sys.argv = typed
-    if failures:
-        raise failures[0]
-    return scores
+    return [score for score, _ in results]
+
+
+class _WithoutAnnouncement:
+    """A stream that leaves out the line with which Hydra announces an error before it is told."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if text.startswith("Error executing job with overrides: "):
+            return len(text)
+        return int(self._stream.write(text))
 
 
 def _run(config: "DictConfig") -> float | None:
@@ -64,6 +85,9 @@ def _run(config: "DictConfig") -> float | None:
     validate_device(config)
     from hydra.core.hydra_config import HydraConfig
 
+    if HydraConfig.get().job.chdir:
+        os.chdir(HydraConfig.get().runtime.cwd)
+        warn("hydra.job.chdir=true is not followed: all paths are relative to the folder that ispbench starts in.")
     from ispbench.training.experiment import run  # imports torch: what needs no torch is answered before
 
     try:

@@ -47,7 +47,8 @@ def keys() -> list[str]:
     """The first words of all overrides: the configuration groups and the keys of ``conf/config.yaml``."""
     import yaml
 
-    return sorted({*groups(), *yaml.safe_load((config_folder() / "config.yaml").read_text())} - {"defaults"})
+    content = yaml.safe_load((config_folder() / "config.yaml").read_text(encoding="utf-8"))
+    return sorted({*groups(), *content} - {"defaults"})
 
 
 def chosen(overrides: Sequence[str], group: str) -> str | None:

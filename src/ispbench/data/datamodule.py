@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from ispbench.console import warn
 from ispbench.data import SPLITS
-from ispbench.data.cache import cache_folder
+from ispbench.data.cache import cached
 from ispbench.data.datasets.layout import Issue
 from ispbench.data.packing import open_pack, pack_path
 from ispbench.data.pairs import PairDataset, PairSource
@@ -190,7 +190,7 @@ class PairedDataModule(pl.LightningDataModule):
 
     def pack_path(self, split: str) -> Path:
         """The path of a split's packed copy, whether it exists or not."""
-        return pack_path(cache_folder(self.cache), self.version, str(Path(self.root or "").resolve()), split)
+        return cached(pack_path(self.version, str(Path(self.root or "").resolve()), split), self.cache)
 
     def fingerprint(self) -> str:
         """A hash of the pairs of all splits."""

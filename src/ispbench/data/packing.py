@@ -1,9 +1,13 @@
 """Packed copies: all decoded pairs of a split in one file, so that training decodes nothing.
 
 The file holds pair after pair, each the mosaic as uint16 followed by the target as planar uint8; then the names, a
-table (offset, height, width) and a JSON description with the stamp of the original files. It is written under another
-name, with a journal of finished pairs: an interrupted packing continues where it stopped, and a file that has its final
-name is complete.
+table (offset, height, width, CRC-32) and a JSON description with the stamp of the original files. It is written under
+another name, with a journal of finished pairs: an interrupted packing continues where it stopped, and a file that has
+its final name is complete.
+
+Names, table and description are verified when the file is opened, and with them some pairs, of a small file all; each
+other pair is when a process first reads it. In ``benchmarks/loading.py`` that first read takes about 2 times as long as
+a later one where patches are cut, and makes no difference where whole images are loaded.
 
 The usual choice for this is LMDB, and this file is not faster: in ``benchmarks/loading.py`` training patches load about
 equally fast from both (0.9 to 1.2 times LMDB's rate), and whole images at 0.7 times LMDB's rate. It is kept because it
@@ -16,6 +20,7 @@ import json
 import os
 import shutil
 import struct
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,29 +28,32 @@ import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
+from ispbench.console import warn
 from ispbench.data.name_list import Strings
 from ispbench.data.pairs import Pair, PairSource
-from ispbench.data.parallel import read_pairs
+from ispbench.data.parallel import read_pairs, spread
 from ispbench.errors import UserError
 
-_MAGIC = b"ISPPACK1"
-_TAIL = struct.Struct("<q8s")  # offset of the description, magic
-# A row of the table is offset, height, width; for an unreadable pair it is offset, -1, length of the reason in bytes.
+_MAGIC = b"ISPPACK2"
+_TAIL = struct.Struct("<qq8s")  # offset of the description, CRC of all from the names to the description, magic
+# A row of the table is offset, height, width, CRC; for an unreadable pair the second is -1, the third the length of the
+# reason in bytes.
 _ROW = np.dtype("<i8")
+_COLUMNS = 4
+_SAMPLED = 64  # pairs that are verified when a file is opened
 _CHUNK = 32  # pairs between two entries of the journal
 _SPARE = 64 * 2**20  # bytes of disk to leave free
 
 
-def pack_path(cache: Path, version: str, place: str, split: str) -> Path:
-    """The path of the packed copy of a split.
+def pack_path(version: str, place: str, split: str) -> Path:
+    """The path of the packed copy of a split, below the cache folder.
 
     Args:
-        cache: The cache folder.
         version: The dataset's version.
         place: The dataset's folder, so that two copies of a dataset have a pack each.
         split: train, val or test.
     """
-    return cache / "packed" / f"{version}-{hashlib.sha256(place.encode()).hexdigest()[:12]}" / f"{split}.pack"
+    return Path("packed", f"{version}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}", f"{split}.pack")
 
 
 class PackedSource(PairSource):
@@ -57,7 +65,7 @@ class PackedSource(PairSource):
         path: The packed file.
 
     Raises:
-        ValueError: if the file is not a complete packed file.
+        ValueError: if the file is not a complete packed file, or was changed.
     """
 
     thread_safe = True
@@ -70,15 +78,19 @@ class PackedSource(PairSource):
             if size < _TAIL.size:
                 raise ValueError(f"{path} is not a packed file")
             file.seek(size - _TAIL.size)
-            start, magic = _TAIL.unpack(file.read())
+            start, check, magic = _TAIL.unpack(file.read())
             if magic != _MAGIC or not 0 <= start < size:
                 raise ValueError(f"{path} is not a packed file")
             file.seek(start)
-            about = json.loads(file.read(size - _TAIL.size - start))
+            text = file.read(size - _TAIL.size - start)
+            about = json.loads(text)
             file.seek(about["names"])
-            self.names = Strings(json.loads(file.read(about["table"] - about["names"])))
-            table = file.read(start - about["table"])
-        self._table = np.frombuffer(table, _ROW).reshape(len(self.names), 3)
+            names, table = file.read(about["table"] - about["names"]), file.read(start - about["table"])
+        if zlib.crc32(text, zlib.crc32(table, zlib.crc32(names))) != check:
+            raise ValueError(f"{path} was changed")
+        self.names = Strings(json.loads(names))
+        self._table = np.frombuffer(table, _ROW).reshape(len(self.names), _COLUMNS)
+        self._verified = np.zeros(len(self.names), bool)
         self.fingerprint: str = about["fingerprint"]
         self.stamp = about["stamp"]
 
@@ -89,21 +101,41 @@ class PackedSource(PairSource):
         """The mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3), as they were in the files.
 
         Raises:
-            UserError: if the pair could not be read when it was packed.
+            UserError: if the pair could not be read when it was packed, or was changed since.
         """
-        offset, height, width = self._table[index].tolist()
+        _, height, width, _ = self._table[index].tolist()
+        content = self._content(index)
         if height < 0:
-            raise UserError(bytes(self._content(offset, width)).decode())
-        content = self._content(offset, 5 * height * width)
+            raise UserError(bytes(content).decode())
         mosaic = content[: 2 * height * width].view("<u2").reshape(height, width)
         return mosaic, content[2 * height * width :].reshape(3, height, width).transpose(1, 2, 0)
 
-    def _content(self, offset: int, length: int) -> np.ndarray:
+    def damage(self, count: int | None = None) -> list[str]:
+        """What is wrong with the copies of the pairs, one sentence each.
+
+        Args:
+            count: How many pairs to verify, evenly spread; None for all.
+        """
+        found = []
+        for index in spread(len(self), count):
+            try:
+                self._content(index)
+            except UserError as error:
+                found.append(str(error))
+        return found
+
+    def _content(self, index: int) -> np.ndarray:
+        offset, height, width, check = self._table[index].tolist()
+        length = width if height < 0 else 5 * height * width
         if self._file is None:
             self._file = self.path.open("rb")
         content = np.empty(length, np.uint8)
         if os.preadv(self._file.fileno(), [content.data], offset) != length:
             raise UserError(f"{self.path} was cut short while it was in use; delete it.")
+        if not self._verified[index]:
+            if zlib.crc32(content.data) != check:
+                raise UserError(f"{self.path} is damaged at {self.names[index]}; delete it, and it is packed anew.")
+            self._verified[index] = True
         return content
 
 
@@ -123,11 +155,27 @@ def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSo
 
 
 def is_current(source: PairSource, path: Path) -> bool:
-    """Whether there is a complete packed copy of the files as they are now."""
+    """Whether there is a complete packed copy of the files as they are now, undamaged as far as a sample tells."""
     try:
-        return PackedSource(path).stamp == source.stamp
+        copy = PackedSource(path)
     except (OSError, ValueError, KeyError):
         return False
+    return copy.stamp == source.stamp and not copy.damage(_SAMPLED)
+
+
+def check_pack(path: Path, count: int | None = None) -> list[str]:
+    """What is wrong with a packed copy, one sentence each.
+
+    Args:
+        path: The packed copy; nothing is wrong if there is none.
+        count: How many pairs to verify, evenly spread; None for all.
+    """
+    if not path.exists():
+        return []
+    try:
+        return PackedSource(path).damage(count)
+    except (OSError, ValueError, KeyError):
+        return [f"{path} is damaged or of an earlier version; delete it, and it is packed anew."]
 
 
 def build_pack(source: PairSource, path: Path, skip: bool = False) -> None:
@@ -141,12 +189,16 @@ def build_pack(source: PairSource, path: Path, skip: bool = False) -> None:
     Raises:
         UserError: if a pair cannot be read, or if the disk is full or read-only.
     """
+    if is_current(source, path):  # also where somebody else's copy can be read and not written
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if is_current(source, path):
                 return
-            path.unlink(missing_ok=True)
+            if path.exists():
+                warn(f"{path} is outdated or damaged and is packed anew.")
+                path.unlink()
             _build(source, path, skip)
     except OSError as error:
         raise UserError(
@@ -190,29 +242,30 @@ def _build(source: PairSource, path: Path, skip: bool) -> None:
                     record()
         finally:
             record()
-        _write_tail(data, source, np.array(rows, _ROW).reshape(-1, 3), key.decode())
+        _write_tail(data, source, np.array(rows, _ROW).reshape(-1, _COLUMNS), key.decode())
     part.replace(path)
     journal.unlink()
 
 
-def _write(data: BinaryIO, pair: Pair | UserError) -> tuple[int, int, int]:
+def _write(data: BinaryIO, pair: Pair | UserError) -> tuple[int, int, int, int]:
+    """Writes a pair, or why it cannot be read; returns its row of the table."""
     offset = data.tell()
     if isinstance(pair, UserError):
-        return offset, -1, data.write(str(pair).encode() + b" " * (len(str(pair).encode()) % 2))
+        reason = str(pair).encode() + b" " * (len(str(pair).encode()) % 2)
+        return offset, -1, data.write(reason), zlib.crc32(reason)
     mosaic, target = pair
-    data.write(np.ascontiguousarray(mosaic, "<u2").tobytes())
-    data.write(np.ascontiguousarray(target.transpose(2, 0, 1), np.uint8).tobytes())
-    return offset, *mosaic.shape
+    content = np.ascontiguousarray(mosaic, "<u2").tobytes()
+    content += np.ascontiguousarray(target.transpose(2, 0, 1), np.uint8).tobytes()
+    data.write(content)
+    return offset, *mosaic.shape, zlib.crc32(content)
 
 
 def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: str) -> None:
-    names = data.tell()
-    data.write(json.dumps(list(source.names)).encode())
-    start_of_table = data.tell()
-    data.write(table.tobytes())
-    start = data.tell()
-    about = {"names": names, "table": start_of_table, "stamp": stamp, "fingerprint": source.fingerprint}
-    data.write(json.dumps(about).encode() + _TAIL.pack(start, _MAGIC))
+    names, rows, start = json.dumps(list(source.names)).encode(), table.tobytes(), data.tell()
+    places = {"names": start, "table": start + len(names)}
+    about = json.dumps(places | {"stamp": stamp, "fingerprint": source.fingerprint}).encode()
+    content = names + rows + about
+    data.write(content + _TAIL.pack(start + len(names) + len(rows), zlib.crc32(content), _MAGIC))
     data.truncate()
     data.flush()
     os.fsync(data.fileno())
@@ -220,14 +273,15 @@ def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: st
 
 def _finished(journal: Path, part: Path, key: bytes) -> np.ndarray:
     """The table of the pairs that an interrupted packing of the same files has completed."""
-    empty = np.empty((0, 3), _ROW)
+    empty = np.empty((0, _COLUMNS), _ROW)
     if not (journal.is_file() and part.is_file()):
         return empty
     content = journal.read_bytes()
     if not content.startswith(key):
         return empty
-    whole = (len(content) - len(key)) // (3 * _ROW.itemsize) * 3 * _ROW.itemsize
-    table = np.frombuffer(content[len(key) : len(key) + whole], _ROW).reshape(-1, 3)
+    row = _COLUMNS * _ROW.itemsize
+    whole = (len(content) - len(key)) // row * row
+    table = np.frombuffer(content[len(key) : len(key) + whole], _ROW).reshape(-1, _COLUMNS)
     if _end(table) > part.stat().st_size:
         return empty
     journal.write_bytes(content[: len(key) + whole])
@@ -237,7 +291,7 @@ def _finished(journal: Path, part: Path, key: bytes) -> np.ndarray:
 def _end(table: np.ndarray) -> int:
     if not len(table):
         return 0
-    offset, height, width = table[-1].tolist()
+    offset, height, width, _ = table[-1].tolist()
     return offset + (width if height < 0 else 5 * height * width)
 
 

@@ -1,6 +1,7 @@
 """RAW and sRGB pairs: where they come from, and how training patches are cropped, flipped and rotated."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -111,13 +112,39 @@ class PairDataset(Dataset):
         Raises:
             UnreadablePairError: naming the file.
         """
+        return self._sample(key)
+
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[dict[str, Any]]:
+        """The pairs of one batch, which have to be of one size.
+
+        Raises:
+            UnreadablePairError: naming a pair that is of another size than the most, unless such pairs are skipped.
+        """
+        samples = [self._sample(key) for key in keys]
+        sizes = Counter(sample["target"].shape for sample in samples)
+        usual = max(sizes, key=lambda size: sizes[size])
+        return [
+            sample if sample["target"].shape == usual else self._sample(key, usual)
+            for key, sample in zip(keys, samples, strict=True)
+        ]
+
+    def _sample(self, key: int | tuple[int, int], size: tuple[int, ...] | None = None) -> dict[str, Any]:
+        """A sample, or where its target is not of this size, the next one that is."""
         index, draw = key if isinstance(key, tuple) else (key, 0)
         rng = np.random.default_rng((self.seed, draw))
         skipped: list[str] = []
         while True:
             try:
                 mosaic, target = self._read(index, rng)
-                break
+                if self.augment:
+                    mosaic, target = random_flip(mosaic, target, rng)
+                if size is None or (target.shape[2], *target.shape[:2]) == size:
+                    break
+                raise UserError(
+                    f"{self.source.names[index]} gives {target.shape[1]}x{target.shape[0]} pixels to a batch of "
+                    f"{size[2]}x{size[1]}; images of different sizes need data.crop for training, not larger than the "
+                    "smallest, and data.eval_batch_size=1."
+                )
             except UserError as error:
                 skipped.append(str(error))
                 if not self.skip:
@@ -127,8 +154,6 @@ class PairDataset(Dataset):
                         f"{len(skipped)} pairs in a row cannot be read; run ispbench data check. The last: {error}"
                     ) from error
                 index = (index + 1) % len(self)
-        if self.augment:
-            mosaic, target = random_flip(mosaic, target, rng)
         sample = {
             "raw": pack(mosaic),
             "target": np.ascontiguousarray(target.transpose(2, 0, 1)),

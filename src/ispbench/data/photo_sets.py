@@ -6,15 +6,19 @@ photographs of a source whose SHA-256 is smallest, test before validation.
 
 import csv
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+from ispbench.console import warn
+from ispbench.data.cache import cached
+from ispbench.data.image_files import inspect_file, show_path
 from ispbench.data.photographs import SUFFIXES
+from ispbench.data.sealed import DamagedError, read_json, sealed_json
 from ispbench.errors import UserError
-from ispbench.files import write_atomically
+from ispbench.files import give_usual_permissions, write_atomically
 
 
 @dataclass(frozen=True)
@@ -58,40 +62,56 @@ def load_set(name: str) -> list[SetFile]:
     """
     if name not in set_names():
         raise UserError(f"There is no set of photographs {name!r}; choose one of {', '.join(set_names())}.")
-    lines = files("ispbench.data").joinpath("sets", f"{name}.csv").read_text().splitlines()
+    lines = files("ispbench.data").joinpath("sets", f"{name}.csv").read_text(encoding="utf-8").splitlines()
     return [
         SetFile(row["file"], row["split"], int(row["bytes"]), row["sha256"], row["url"])
         for row in csv.DictReader(lines)
     ]
 
 
-def find_files(roots: Iterable[Path]) -> list[Path]:
+def find_files(roots: Iterable[Path], skip: bool = False) -> list[Path]:
     """All image files below some folders, in order.
 
+    Args:
+        roots: The folders.
+        skip: Whether to leave out, with a warning, what is no file that can be read.
+
     Raises:
-        UserError: for a folder that is not there.
+        UserError: for a folder that is not there, or what is no file that can be read.
     """
     found: dict[Path, None] = {}
     for root in roots:
         if not root.is_dir():
             raise UserError(f"There is no folder {root}; set data.root to a folder of photographs, or a list of them.")
-        paths = (path.resolve() for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-        found |= dict.fromkeys(sorted(paths))
+        listed = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir())
+        for path in sorted(listed):
+            _, fault = inspect_file(path, show_path(path))
+            if not fault:
+                found[path.resolve()] = None
+            elif skip:
+                warn(f"skipped a photograph (data.on_error=skip): {fault}.")
+            else:
+                raise UserError(f"{fault}.")
     return list(found)
 
 
-def hash_files(paths: Iterable[Path], cache: Path) -> dict[Path, str]:
-    """The SHA-256 of files; what a cache knows of an unchanged file (size, time) is not read again.
+def hash_files(paths: Iterable[Path], configured: str | None = None) -> dict[Path, str]:
+    """The SHA-256 of files; what the cache knows of an unchanged file (size, time) is not read again.
+
+    Args:
+        paths: The files.
+        configured: The cache folder; None for the user's.
 
     Raises:
         UserError: for a file that cannot be read, or a cache that cannot be written.
     """
-    index = cache / "hashes.json"
+    index = cached("hashes.json", configured)
     try:
-        known = json.loads(index.read_text())
-    except (OSError, ValueError):
+        known = read_json(index)
+    except (OSError, DamagedError):
         known = {}
-    found, fresh = {}, {}
+    found: dict[Path, str] = {}
+    fresh: dict[str, list[Any]] = {}
     for path in paths:
         try:
             status = path.stat()
@@ -104,7 +124,8 @@ def hash_files(paths: Iterable[Path], cache: Path) -> dict[Path, str]:
             raise UserError(f"{path} cannot be read ({error.strerror}); restore the file.") from error
         found[path] = entry[2]
     if fresh:
-        write_atomically(index, json.dumps(known | fresh), "set ISPBENCH_CACHE to another folder")
+        index = cached("hashes.json", configured, to_write=True)
+        write_atomically(index, sealed_json(known | fresh), "set ISPBENCH_CACHE to another folder")
     return found
 
 
@@ -142,6 +163,8 @@ def fetch(name: str, folder: Path) -> int:
                 pooch.retrieve(
                     file.url, f"sha256:{file.sha256}", file.file, folder, downloader=pooch.HTTPDownloader(timeout=30)
                 )
+                if not there:
+                    give_usual_permissions(folder / file.file)
             except requests.RequestException as error:
                 raise UserError(
                     f"{file.url} cannot be downloaded ({_reason(error)}); with a network the same command goes on, and "

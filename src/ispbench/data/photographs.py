@@ -1,6 +1,7 @@
 """Photographs to simulate captures of: read from files, brought to size."""
 
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ispbench.console import warn
+from ispbench.data.cache import cached
 from ispbench.data.image_files import stored_bits
+from ispbench.data.sealed import DamagedError, SealedArray, write_array
 from ispbench.errors import UserError
+from ispbench.files import give_usual_permissions, scratch_prefix, sweep
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 MIN_SIDE = 32
@@ -37,12 +42,12 @@ class Photograph:
     Attributes:
         name: Unique in its dataset.
         key: A hash of the file and of how its size was changed.
-        pixels: Shape (H, W, 3), H and W even.
+        pixels: Shape (H, W, 3), H and W even; slices of it are arrays, also where it lies in the cache.
     """
 
     name: str
     key: str
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | SealedArray
 
 
 def read_photograph(path: Path) -> NDArray[np.uint8]:
@@ -92,35 +97,56 @@ def shrink(photo: NDArray[np.uint8], downscale: float = 1.0, megapixels: float |
     return photo[: photo.shape[0] // 2 * 2, : photo.shape[1] // 2 * 2]
 
 
-def cached_photograph(path: Path, name: str, sha256: str, folder: Path, **size: Any) -> Photograph:
-    """A photograph, decoded and shrunk once and memory-mapped from then on.
+def cached_photograph(path: Path, name: str, sha256: str, configured: str | None, **size: Any) -> Photograph:
+    """A photograph, decoded and shrunk once and memory-mapped from then on; made anew if the cache is damaged.
 
     Args:
         path: The file.
         name: For the photograph.
         sha256: Of the file.
-        folder: Where decoded photographs are kept.
+        configured: The cache folder; None for the user's.
         **size: See `shrink`.
 
     Raises:
-        UserError: if the file is no suitable photograph, or the folder cannot be written to.
+        UserError: if the file is no suitable photograph or has changed, or the cache cannot be written to.
     """
     key = hashlib.sha256(f"{sha256} {sorted(size.items())}".encode()).hexdigest()[:24]
-    cached = folder / f"{key}.npy"
-    if not cached.is_file():
-        photo = shrink(read_photograph(path), **size)
-        scratch = folder / f".{key}-{id(photo):x}.npy"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(scratch, photo)
-            scratch.replace(cached)
-        except OSError as error:
-            scratch.unlink(missing_ok=True)
+    place = cached(f"photographs/{key}.npy", configured)
+    try:
+        return Photograph(name, key, SealedArray(place))
+    except FileNotFoundError:
+        pass
+    except DamagedError:
+        warn(f"{place} in the cache is damaged or of an earlier version; it is made anew.")
+    _refuse_changed(path, sha256)
+    _keep(place, shrink(read_photograph(path), **size))
+    return Photograph(name, key, SealedArray(place))
+
+
+def _refuse_changed(path: Path, sha256: str) -> None:
+    """Refuses a file whose bytes changed though size and time did not, by which `hash_files` goes."""
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
             raise UserError(
-                f"The cache {folder} cannot be written ({error.strerror}); free some space or set ISPBENCH_CACHE to "
-                "another folder."
-            ) from error
-    return Photograph(name, key, np.load(cached, mmap_mode="r"))
+                f"{path} has changed without a change of its size or time; restore it, or `touch` it if it is right."
+            )
+
+
+def _keep(place: Path, photo: NDArray[np.uint8]) -> None:
+    """Writes a photograph into the cache, whole or not at all."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        sweep(place.parent)
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix(place.name), dir=place.parent) as scratch:
+            file = Path(scratch) / place.name
+            write_array(file, photo)
+            give_usual_permissions(file)
+            file.replace(place)
+    except OSError as error:
+        raise UserError(
+            f"The cache {place.parent} cannot be written ({error.strerror}); free some space or set ISPBENCH_CACHE to "
+            "another folder."
+        ) from error
 
 
 def refuse_small(photograph: Photograph, side: int) -> None:

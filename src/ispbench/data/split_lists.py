@@ -43,7 +43,7 @@ class SplitList:
         Raises:
             ValueError: if the file was altered.
         """
-        content = json.loads(files("ispbench.data").joinpath("splits", f"{name}.json").read_text())
+        content = json.loads(files("ispbench.data").joinpath("splits", f"{name}.json").read_text(encoding="utf-8"))
         held_out = {}
         for split, entry in content["held_out"].items():
             numbers = [n for first, last in entry["ranges"] for n in range(first, last + 1)]

@@ -44,7 +44,7 @@ class Entry:
 
 def entries(names: Sequence[str], size: tuple[int, int] = SIZES["448x448"]) -> list[Entry]:
     """The models of these names, with their GMACs at one size of the Bayer image (height, width)."""
-    stored = {entry["name"]: Entry(**entry) for entry in json.loads(FILE.read_text())}
+    stored = {entry["name"]: Entry(**entry) for entry in json.loads(FILE.read_text(encoding="utf-8"))}
     found = []
     for name in names:
         entry = stored.get(name)

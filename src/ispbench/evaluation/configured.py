@@ -21,7 +21,7 @@ from ispbench.evaluation.dynamic import probe
 from ispbench.evaluation.evaluate import Observer, Result, best_device, evaluate
 from ispbench.evaluation.latency import latency
 from ispbench.evaluation.sizes import SIZES
-from ispbench.files import hash_file
+from ispbench.files import hash_file, refuse_unwritable
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.table import TABLE, Metric, choose
 from ispbench.models.build import build_model
@@ -128,6 +128,8 @@ def run(
     """
     results = Path(config.paths.results)
     scores: str | None = None
+    if writes:
+        refuse_unwritable(results)
     try:
         tested = prepare(record, config, data, source, model)
         if writes and config.metrics.complexity:

@@ -14,6 +14,7 @@ from ispbench.data.image_files import read_srgb
 from ispbench.errors import UserError
 from ispbench.evaluation.configured import base_identity, metrics_of
 from ispbench.evaluation.evaluate import score_outputs
+from ispbench.files import refuse_unwritable
 from ispbench.results import store
 from ispbench.results.keys import canonical, key_of
 from ispbench.results.records import EvaluationRecord
@@ -129,7 +130,9 @@ def score_folder(folder: Path, name: str, suffix: str, overrides: list[str]) -> 
     source = {"images": record.weights, "name": name}
     record.config = canonical({**base_identity(config, data, protocol), "source": source})
     record.key = key_of(record.config)
+    results = Path(config.paths.results)
+    refuse_unwritable(results)
     result = score_outputs(renderer(paths), data, protocol, split, metrics, limit=config.eval.limit)
     record.metrics, record.data, record.notes = dict(result.summary), dict(result.data), dict(result.notes)
     record.by, record.status = dict(result.by), "finished"
-    return record, store.save(Path(config.paths.results), record, result.scores.to_csv(index=False))
+    return record, store.save(results, record, result.scores.to_csv(index=False))

@@ -41,7 +41,7 @@ class PeakMemory:
 
 
 def _high_water_mark() -> int:
-    for line in _STATUS.read_text().splitlines():
+    for line in _STATUS.read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return _peak_resident()

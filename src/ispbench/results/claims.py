@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
 
+_PATIENCE = 0.5  # seconds; `in_use` holds a lock for a moment to see whether anybody does
 OVERWRITE = ("only-missing", "never", "always")
 
 
@@ -31,7 +32,7 @@ def claim(outputs: Path, key: str, wait: bool = False) -> Iterator[bool]:
         UserError: if the place cannot be written to.
     """
     path = outputs / "claims" / f"{key}.lock"
-    lock = FileLock(path, timeout=-1 if wait else 0)
+    lock = FileLock(path, timeout=-1 if wait else _PATIENCE, poll_interval=_PATIENCE / 20)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -47,14 +48,14 @@ def claim(outputs: Path, key: str, wait: bool = False) -> Iterator[bool]:
 
 
 def in_use(outputs: Path, key: str) -> bool:
-    """Whether a process is at work under a key."""
+    """Whether a process is at work under a key; also where that cannot be told, as in a folder of another user."""
     path = outputs / "claims" / f"{key}.lock"
-    if not path.is_file():
-        return False
     try:
+        if not path.is_file():
+            return False
         with FileLock(path, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, OSError):
         return True
 
 
@@ -83,7 +84,7 @@ def remember_folder(outputs: Path, key: str, folder: Path) -> None:
 def folder_of(outputs: Path, key: str) -> Path | None:
     """Where a training keeps its checkpoints; None if it never began here or the folder is gone."""
     try:
-        folder = Path(json.loads(_note(outputs, key).read_text())["folder"])
+        folder = Path(json.loads(_note(outputs, key).read_text(encoding="utf-8"))["folder"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if folder.is_dir() else None

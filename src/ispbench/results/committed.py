@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
-from ispbench.results import published
+from ispbench.results import published, store
 from ispbench.results.evaluation_table import correlation, evaluation_table
 from ispbench.results.leaderboard import leaderboard
 from ispbench.results.sheets import as_markdown
@@ -39,12 +39,15 @@ def write_files(results: Path) -> list[Path]:
 
 
 def check_files(results: Path) -> None:
-    """Checks that `files_of` a results folder are what the records give.
+    """Checks that `files_of` a results folder are what the records give, and that all records are sound.
 
     Raises:
         UserError: naming those that are not.
     """
-    stale = [path for path, content in files_of(results).items() if not path.is_file() or path.read_text() != content]
+    if faults := store.survey(results)[1]:
+        more = f" There are {len(faults) - 1} further faults." if len(faults) > 1 else ""
+        raise UserError(f"{faults[0]}{more}")
+    stale = [path for path, content in files_of(results).items() if not path.is_file() or path.read_text(encoding="utf-8") != content]
     if stale:
         names = " and ".join(map(str, stale))
         raise UserError(

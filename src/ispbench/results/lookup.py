@@ -36,7 +36,7 @@ def list_runs(results: Path, outputs: Path, model: str = "*", status: str | None
         status: Only runs of this state.
 
     Raises:
-        UserError: if there is no such folder, or for an unreadable record.
+        UserError: if there is no such folder.
     """
     if not results.is_dir():
         raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")

@@ -81,7 +81,7 @@ def load(name: str) -> Sweep:
         hint = suggest(name, shipped())
         raise UserError(f"There is no sweep file {name}.{hint} Give a path or one of {', '.join(shipped())}.")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path} is not readable YAML ({' '.join(str(error).split())}).") from error
     return parse(path.name.removesuffix(_ENDING), content)
@@ -99,7 +99,8 @@ def parse(name: str, content: Any) -> Sweep:
     method = content.get("method")
     if method not in METHODS:
         raise UserError(f"Unknown method {method!r} in {name}; choose one of {', '.join(METHODS)}.")
-    command = [str(word) for word in content.get("command") or ()]
+    listed = content.get("command")
+    command = [str(word) for word in listed] if isinstance(listed, list) else []
     if "ispbench" not in command:
         raise UserError(
             f"{name} does not run ispbench; its command is to be: "

@@ -6,6 +6,7 @@ distribution; so a random and a Bayesian search know the same distributions.
 
 import math
 import re
+import sys
 from bisect import bisect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,9 +45,10 @@ _INVERSE: Mapping[str, tuple[tuple[str, str], Callable[[float, float, float], fl
         "log_normal": (_BELL, lambda quantile, mu, sigma: math.exp(_normal(quantile, mu, sigma))),
     }
 )
-_QUANTISED = ("q_uniform", "q_log_uniform", "q_log_uniform_values", "q_normal", "q_log_normal")
+_QUANTIZED = ("q_uniform", "q_log_uniform", "q_log_uniform_values", "q_normal", "q_log_normal")
+_RANGED = (*_INVERSE, *_QUANTIZED)
 _CATEGORICAL = ("categorical", "categorical_w_probabilities")
-DISTRIBUTIONS = ("constant", *_CATEGORICAL, *_INVERSE, *_QUANTISED)
+DISTRIBUTIONS = ("constant", *_CATEGORICAL, *_INVERSE, *_QUANTIZED)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Parameter:
             return values[bisect(shares, quantile * shares[-1])]
         names, inverse = _INVERSE[self.distribution.removeprefix("q_")]
         value = inverse(quantile, *(options[name] for name in names))
-        if self.distribution in _QUANTISED:
+        if self.distribution in _QUANTIZED:
             step = options["q"]
             value = round(value / step) * step
         return value if isinstance(value, int) else float(f"{value:.6g}")
@@ -97,7 +99,15 @@ def read_parameter(key: str, options: Any) -> Parameter:
         given = ", ".join(map(str, options)) or "nothing"
         raise UserError(f"{key} is {kind}, which takes {', '.join(needed) or 'nothing'}{extra}; it was given {given}.")
     _check(key, kind, options)
-    return Parameter(key, kind, {**optional, **options})
+    parameter = Parameter(key, kind, {**optional, **options})
+    try:
+        extremes = [parameter.at(0), parameter.at(1)]
+    except OverflowError:
+        extremes = [math.inf]
+    if any(isinstance(value, float) and not math.isfinite(value) for value in extremes if kind in _RANGED):
+        hint = "min, max, mu and sigma are exponents of e" if "log" in kind and not kind.endswith("values") else kind
+        raise UserError(f"Values of {key} are too large for a number; choose smaller ones ({hint}).")
+    return parameter
 
 
 def hydra_value(value: Any) -> str:
@@ -125,7 +135,7 @@ def is_integer(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _guess(options: Mapping[str, Any]) -> str:
@@ -143,7 +153,7 @@ def _options(kind: str) -> tuple[tuple[str, ...], dict[str, Any]]:
         return ("value",), {}
     if kind in _CATEGORICAL:
         return ("values",) if kind == "categorical" else ("values", "probabilities"), {}
-    step = {"q": 1} if kind in _QUANTISED else {}
+    step = {"q": 1} if kind in _QUANTIZED else {}
     if _INVERSE[kind.removeprefix("q_")][0] == _BELL:
         return (), {"mu": 0.0, "sigma": 1.0, **step}
     return _RANGE, step

@@ -8,7 +8,7 @@ from typing import Any
 
 from ispbench.config import compose
 from ispbench.console import say, warn
-from ispbench.errors import mistake_in
+from ispbench.errors import UserError, mistake_in
 from ispbench.sweep.files import Sweep
 
 Train = Callable[[Sequence[str]], list[float | None]]  # runs a training from overrides, see ispbench.cli.train
@@ -23,6 +23,22 @@ class Outcome:
     error: str | None = None
 
 
+class GridError(UserError):
+    """Some cells of a grid failed.
+
+    Attributes:
+        results: Of each cell that was run, its score, and why there is none.
+    """
+
+    def __init__(self, results: Sequence[tuple[float | None, str | None]]) -> None:
+        self.results = results
+        failed = sum(error is not None for _, error in results)
+        super().__init__(
+            f"{failed} of {len(results)} cells of the grid failed, as told above. Their records hold the tracebacks "
+            "(see `ispbench runs`); the same command runs what is missing."
+        )
+
+
 def search_grid(sweep: Sweep, train: Train) -> list[Outcome]:
     """Runs all combinations in one Hydra multirun, so that launchers work.
 
@@ -35,10 +51,13 @@ def search_grid(sweep: Sweep, train: Train) -> list[Outcome]:
     varied = [item for item in OverridesParser.create().parse_overrides(overrides[1:]) if item.is_sweep_override()]
     keys = [item.get_key_element() for item in varied]
     cells = product(*(item.sweep_string_iterator() for item in varied))
-    scores = train(overrides)
-    if not scores:
-        return []
-    return [Outcome(dict(zip(keys, cell, strict=True)), score) for cell, score in zip(cells, scores, strict=True)]
+    results: Sequence[tuple[float | None, str | None]]
+    try:
+        results = [(score, None) for score in train(overrides)]
+    except GridError as error:
+        results = error.results
+    values = (dict(zip(keys, cell, strict=True)) for cell in cells)
+    return [Outcome(each, *result) for each, result in zip(values, results, strict=False)]
 
 
 def search_random(sweep: Sweep, seed: int, count: int, train: Train) -> list[Outcome]:

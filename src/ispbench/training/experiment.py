@@ -21,6 +21,7 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation import configured
 from ispbench.evaluation.report import report
+from ispbench.files import write_atomically
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.results import store
@@ -145,7 +146,7 @@ def _evaluate(
         rows.write(folder / "images" / f"{record.split}.png")
         config_file = folder / "config.yaml"
         if not config_file.is_file():
-            config_file.write_text(OmegaConf.to_yaml(config, resolve=True))
+            write_atomically(config_file, OmegaConf.to_yaml(config, resolve=True), "set paths.outputs")
         report(record, store.path_of(Path(config.paths.results), record), folder)
 
 

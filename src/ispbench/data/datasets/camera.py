@@ -5,9 +5,9 @@ mapped to one scale of sensor numbers for the whole dataset, so that files of di
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,15 +19,18 @@ from rich.progress import track
 
 from ispbench.console import warn
 from ispbench.data import SPLITS
-from ispbench.data.cache import build_once, cache_folder
+from ispbench.data.cache import build_once, cache_folder, cached
 from ispbench.data.datamodule import PairedDataModule
+from ispbench.data.image_files import inspect_file, show_path
 from ispbench.data.pairs import Pair, PairSource
+from ispbench.data.sealed import DamagedError, SealedArray, read_json, sealed_json, write_array
 from ispbench.errors import UserError
+from ispbench.files import expanded
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
 VERSION = "camera-v1"
-_DEVELOPMENT = 2  # raised when the same file is developed into other numbers
+_DEVELOPMENT = 3  # raised when the same file is developed into other numbers or another form
 _BYTES_PER_PIXEL = 5  # 2 of the mosaic, 3 of the target
 
 
@@ -48,6 +51,9 @@ class Developed:
     Attributes:
         name: Its path relative to the dataset's folder.
         folder: The folder with ``raw.npy`` (H, W), ``target.npy`` (H, W, 3) and ``about.json``.
+
+    Raises:
+        DamagedError: by what it reads, if that is not what was written.
     """
 
     name: str
@@ -56,12 +62,17 @@ class Developed:
     @cached_property
     def about(self) -> dict[str, Any]:
         """Size, levels, white balance, matrix, and what had to be assumed."""
-        return json.loads((self.folder / "about.json").read_text())
+        return read_json(self.folder / "about.json")
+
+    @cached_property
+    def planes(self) -> tuple[SealedArray, SealedArray]:
+        """Mosaic and target."""
+        return SealedArray(self.folder / "raw.npy"), SealedArray(self.folder / "target.npy")
 
     def window(self, top: int, left: int, size: int) -> Pair:
         """A square of mosaic and target at an even offset."""
         part = (slice(top, top + size), slice(left, left + size))
-        raw, target = (np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("raw", "target"))
+        raw, target = self.planes
         return np.array(raw[part]), np.array(target[part])
 
 
@@ -132,7 +143,7 @@ class CameraData(PairedDataModule):
         super().__init__(version=f"{VERSION}-{target}", cache=cache, **options)
         if self.white_level > 65535:
             raise UserError(f"data.white_level={self.white_level:g} does not fit into 16 bits; it is at most 65535.")
-        self.root = Path(root).expanduser()
+        self.root = expanded(root)
         self.target = target
         self.tile = tile
         self.fractions = {"val": val_fraction, "test": test_fraction}
@@ -153,13 +164,22 @@ class CameraData(PairedDataModule):
     def _developed(self) -> dict[str, list[Developed]]:
         if not self._splits:
             paths = split_files(self.root, self.fractions)
-            new = [path for split in SPLITS for path in paths[split] if not self._place(path).is_dir()]
+            sound = [path for split in SPLITS for path in paths[split] if not _fault(path)]
+            new = [path for path in sound if not self._place(path).is_dir()]
             self._check_disk_space(new)
             number = sum(map(len, paths.values()))
             work = ((split, path) for split in SPLITS for path in paths[split])
             splits: dict[str, list[Developed]] = {split: [] for split in SPLITS}
-            for split, path in track(work, f"Developing {self.version}", number, transient=True, disable=not new):
-                splits[split].append(self._develop(path))
+            for split, path in track(work, "Developing camera files", number, transient=True, disable=not new):
+                try:
+                    splits[split].append(self._develop(path))
+                except UserError as error:
+                    if split != "train" or self.on_error == "raise":
+                        raise
+                    warn(f"skipped a camera file (data.on_error=skip): {error}")
+                    self.skipped[str(error)] += 1
+            if not splits["train"]:
+                raise UserError(f"No camera file of the training split of {self.root} can be used.")
             _refuse_copies(splits)
             self.notes = {
                 file.name: "; ".join(file.about["assumed"])
@@ -171,8 +191,9 @@ class CameraData(PairedDataModule):
         return self._splits
 
     def _develop(self, path: Path) -> Developed:
-        folder = build_once(self._place(path), lambda scratch: self._build(path, scratch))
-        file = Developed(path.relative_to(self.root).as_posix(), folder)
+        if fault := _fault(path):
+            raise UserError(f"{fault}.")
+        file = self._developed_once(path)
         if min(file.about["height"], file.about["width"]) < self.tile:
             raise UserError(
                 f"{path} is {file.about['width']}x{file.about['height']}, smaller than data.tile={self.tile}; lower "
@@ -180,10 +201,24 @@ class CameraData(PairedDataModule):
             )
         return file
 
+    def _developed_once(self, path: Path) -> Developed:
+        """The file in the cache; developed again if that is damaged."""
+        place = self._place(path)
+        file = Developed(path.relative_to(self.root).as_posix(), place)
+        if place.is_dir():
+            try:
+                file.about, file.planes  # noqa: B018  opening them verifies them
+                return file
+            except (DamagedError, FileNotFoundError):
+                warn(f"{place} in the cache is damaged; {path.name} is developed again.")
+                shutil.rmtree(place)
+        build_once(place, lambda scratch: self._build(path, scratch))
+        return file
+
     def _build(self, path: Path, folder: Path) -> None:
         camera, target = TARGETS[self.target](read_camera(path))
-        np.save(folder / "raw.npy", camera.rescaled(self.black_level, self.white_level))
-        np.save(folder / "target.npy", target)
+        write_array(folder / "raw.npy", camera.rescaled(self.black_level, self.white_level))
+        write_array(folder / "target.npy", target)
         height, width = camera.mosaic.shape
         about = {
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -197,7 +232,7 @@ class CameraData(PairedDataModule):
             "matrix": None if camera.matrix is None else camera.matrix.tolist(),
             "assumed": camera.assumed,
         }
-        (folder / "about.json").write_text(json.dumps(about))
+        (folder / "about.json").write_text(sealed_json(about), encoding="utf-8")
 
     def _place(self, path: Path) -> Path:
         """The cache folder of a developed file; another one as soon as anything that affects it changes."""
@@ -205,13 +240,13 @@ class CameraData(PairedDataModule):
         identity = (str(path.resolve()), status.st_size, status.st_mtime_ns, libraw_version())
         settings = (self.black_level, self.white_level, _DEVELOPMENT)
         key = hashlib.sha256(repr((identity, settings)).encode()).hexdigest()[:16]
-        return cache_folder(self.cache) / self.version / f"{path.stem}-{key}"
+        return cached(Path(self.version, f"{path.stem}-{key}"), self.cache)
 
     def _check_disk_space(self, paths: Sequence[Path]) -> None:
         """Refuses, before the first file is developed, if there is no room for all of them."""
         needed = 0
         for path in paths:
-            with opened(path) as raw:
+            with suppress(UserError), opened(path) as raw:  # a bad file is told when it is developed
                 needed += _BYTES_PER_PIXEL * raw.sizes.height * raw.sizes.width
         place = cache_folder(self.cache)
         while not place.is_dir():
@@ -260,8 +295,12 @@ def _camera_files(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     ]
+
+
+def _fault(path: Path) -> str:
+    return inspect_file(path, show_path(path))[1]
 
 
 def _refuse_copies(splits: dict[str, list[Developed]]) -> None:

@@ -40,6 +40,7 @@ class FolderSource(PairSource):
         self.phase = phase
         self.white_level = white_level
         self.size = size
+        self._faults = {index: pair.fault for index, pair in enumerate(pairs) if pair.fault}
         self.names = Strings(pair.name for pair in pairs)
         self._raws = Strings(pair.raw for pair in pairs)
         self._targets = Strings(pair.target for pair in pairs)
@@ -65,6 +66,8 @@ class FolderSource(PairSource):
         Raises:
             UserError: naming the file that is missing, damaged, changed since the run began, or of the wrong kind.
         """
+        if index in self._faults:
+            raise UserError(f"{self.root}: {self._faults[index]}.")
         paths = raw_path, target_path = self.paths(index)
         for path, stamp in zip(paths, self._stamps[index], strict=True):
             _refuse_changed(path, stamp)

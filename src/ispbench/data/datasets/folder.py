@@ -21,6 +21,7 @@ from ispbench.data.image_files import RAW_SUFFIXES, read_mosaic
 from ispbench.data.pairs import PairSource
 from ispbench.data.split_lists import SplitList
 from ispbench.errors import UserError
+from ispbench.files import expanded
 from ispbench.raw.bayer import PHASE_OFFSETS
 
 _INSPECTED = 64  # files whose largest value suggests the bit depth
@@ -85,7 +86,7 @@ class FolderData(PairedDataModule):
         super().__init__(version=f"{version}-partial" if allow_partial else version, target_set=target_set, **options)
         if cfa not in PHASE_OFFSETS:
             raise UserError(f"data.cfa={cfa} is unknown; choose one of {', '.join(PHASE_OFFSETS)}.")
-        self.root = None if root is None else Path(root).expanduser()
+        self.root = None if root is None else expanded(root)
         self.raw_folder = raw_folder
         self.target_folder = target_folder
         self.cfa = cfa
@@ -111,9 +112,16 @@ class FolderData(PairedDataModule):
             UserError: if the dataset or a part of it is missing.
         """
         splits, issues = self.inventory
-        left = [issue for issue in issues if not (issue.tolerable and self.allow_partial)]
+        skip = self.on_error == "skip"
+        left = [
+            issue for issue in issues if not (issue.tolerable and self.allow_partial) and not (issue.skippable and skip)
+        ]
         if left:
             raise UserError(self._complaint(left))
+        faults = [pair.fault for pair in splits[split] if pair.fault]
+        if faults and not (skip and split == "train"):
+            more = f", and {len(faults) - 1:,} more of the {split} split cannot be read" if len(faults) > 1 else ""
+            raise UserError(f"{self.root}: {faults[0]}{more}.")
         return self._source(splits[split])
 
     def survey(self) -> tuple[dict[str, PairSource], list[Issue]]:

@@ -1,11 +1,11 @@
 """The files in a dataset's folder: which of them are pairs, and the issues with the rest."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ispbench.data.image_files import RAW_SUFFIXES, TARGET_SUFFIXES
+from ispbench.data.image_files import RAW_SUFFIXES, TARGET_SUFFIXES, inspect_file, show_path
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class PairFiles:
         target: The target's path below the dataset's folder.
         raw_stamp: Size and modification time (ns) of the RAW file.
         target_stamp: Size and modification time (ns) of the target file.
+        fault: Why the pair cannot be read, and what to do, as it stands in a sentence; empty if nothing is known.
     """
 
     name: str
@@ -25,6 +26,7 @@ class PairFiles:
     target: str
     raw_stamp: tuple[int, int]
     target_stamp: tuple[int, int]
+    fault: str = ""
 
     @property
     def stem(self) -> str:
@@ -48,6 +50,7 @@ class Issue:
         remedy: What to do about it.
         tolerable: Whether ``data.allow_partial=true`` ignores it.
         count: How many files it concerns.
+        skippable: Whether ``data.on_error=skip`` ignores it.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class Issue:
     remedy: str
     tolerable: bool = False
     count: int = 1
+    skippable: bool = False
 
 
 @dataclass
@@ -79,21 +83,23 @@ def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> 
     Returns:
         The pairs, numbers in numerical order, and the issues.
     """
-    raws = dict(_files(root, os.path.join(folder, raw_folder), RAW_SUFFIXES))
-    targets = dict(_files(root, os.path.join(folder, target_folder), TARGET_SUFFIXES))
-    stems = {name.rpartition("/")[2] for name in raws}
-    result = Listing()
-    for name, (raw, raw_stamp) in raws.items():
-        target = targets.get(name.rpartition("/")[2])
+    raws, targets = _Found(), _Found()
+    raws.search(root, os.path.join(folder, raw_folder), RAW_SUFFIXES)
+    targets.search(root, os.path.join(folder, target_folder), TARGET_SUFFIXES)
+    stems = {name.rpartition("/")[2] for name in raws.files}
+    result = Listing(issues=raws.issues + targets.issues)
+    for name, raw in raws.files.items():
+        target = targets.files.get(name.rpartition("/")[2])
         if target is None:
             where = os.path.join(folder, target_folder)
-            result.issues.append(Issue(f"RAW file without a target of its name in {where}/", raw, _PARTNER, True))
+            result.issues.append(Issue(f"RAW file without a target of its name in {where}/", raw.path, _PARTNER, True))
         else:
-            result.pairs.append(PairFiles(name, raw, target[0], raw_stamp, target[1]))
+            fault = raw.fault or target.fault
+            result.pairs.append(PairFiles(name, raw.path, target.path, raw.stamp, target.stamp, fault))
     where = os.path.join(folder, raw_folder)
     result.issues += [
-        Issue(f"target without a RAW file of its name in {where}/", path, _PARTNER, True)
-        for name, (path, _) in targets.items()
+        Issue(f"target without a RAW file of its name in {where}/", file.path, _PARTNER, True)
+        for name, file in targets.files.items()
         if name not in stems
     ]
     result.pairs.sort(key=lambda pair: pair.order)
@@ -104,16 +110,63 @@ def list_pairs(root: Path, folder: str, raw_folder: str, target_folder: str) -> 
 _PARTNER = "a pair has one name in both folders; restore the partner or remove the file"
 
 
-def _files(root: Path, folder: str, suffixes: Sequence[str]) -> Iterator[tuple[str, tuple[str, tuple[int, int]]]]:
-    """Names, paths and stamps of the image files in a folder and its subfolders."""
-    for entry in os.scandir(root / folder):
-        if entry.name.startswith("."):
-            continue
-        path = os.path.join(folder, entry.name)
-        stem, suffix = os.path.splitext(entry.name)
-        if entry.is_dir():
-            for name, found in _files(root, path, suffixes):
-                yield f"{entry.name}/{name}", found
-        elif suffix.lower() in suffixes:
-            status = entry.stat()
-            yield stem, (path, (status.st_size, status.st_mtime_ns))
+_Folders = tuple[tuple[int, int], ...]  # device and inode of each
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    stamp: tuple[int, int]
+    fault: str
+
+
+class _Found:
+    """The image files in a folder and its subfolders, by their names without suffixes.
+
+    Attributes:
+        files: Also those that cannot be read, with their faults.
+        issues: With the folders.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, _File] = {}
+        self.issues: list[Issue] = []
+
+    def search(self, root: Path, folder: str, suffixes: Sequence[str], prefix: str = "", above: _Folders = ()) -> None:
+        """Adds the files of a folder; `above` are the folders that lead to it, so that a loop of links ends."""
+        try:
+            status = os.stat(root / folder)
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except OSError as error:
+            remedy = f"it cannot be read ({error.strerror}); give yourself the permission or remove it"
+            self.issues.append(Issue("unreadable folder", show_path(folder), remedy))
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            kind = "folder that leads back to itself"
+            self.issues.append(Issue(kind, show_path(folder), "remove the link", skippable=True))
+            return
+        for entry in entries:
+            path = os.path.join(folder, entry.name)
+            stem, suffix = os.path.splitext(entry.name)
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                self.search(root, path, suffixes, f"{prefix}{show_path(entry.name)}/", (*above, here))
+            elif suffix.lower() in suffixes:
+                self._add(f"{prefix}{show_path(stem)}", root / path, show_path(path))
+
+    def _add(self, name: str, place: Path, shown: str) -> None:
+        other = self.files.get(name)
+        if other is not None:
+            fault = other.fault or f"{other.path} and {shown} have one name; remove one or rename it"
+            self.files[name] = _File(other.path, other.stamp, fault)
+            return
+        self.files[name] = _File(shown, *inspect_file(place, shown))
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False

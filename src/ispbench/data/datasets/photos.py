@@ -7,12 +7,14 @@ from typing import Any
 
 from rich.progress import track
 
+from ispbench.console import warn
 from ispbench.data.cache import cache_folder
 from ispbench.data.datamodule import SPLITS
 from ispbench.data.datasets.simulated import SimulatedData
 from ispbench.data.photo_sets import find_files, hash_files, load_set, missing_of, set_names, sets_folder
 from ispbench.data.photographs import SUFFIXES, Photograph, cached_photograph
 from ispbench.errors import UserError
+from ispbench.files import expanded
 
 Files = dict[str, list[tuple[str, Path, str]]]  # of each split: name, path and SHA-256
 
@@ -53,9 +55,8 @@ class PhotosData(SimulatedData):
         train_megapixels: float | None,
         **options: Any,
     ) -> None:
-        cache = cache_folder(options["cache"])
-        self.roots = [Path(item).expanduser() for item in ([root] if isinstance(root, str) else root or [])]
-        hashes = _hashes(self.roots, cache)
+        self.roots = [expanded(item) for item in ([root] if isinstance(root, str) else root or [])]
+        hashes = _hashes(self.roots, options["cache"], options.get("on_error") == "skip")
         found = photo_set if photo_set != "auto" else _held_set(hashes)
         super().__init__(version=found or version, **options)
         if downscale < 1 or any(size is not None and size <= 0 for size in (megapixels, train_megapixels)):
@@ -81,17 +82,25 @@ class PhotosData(SimulatedData):
     def photographs(self, split: str) -> list[Photograph]:
         """The photographs of a split, decoded and shrunk unless the cache has them."""
         size = self.train_size if split == "train" else self.size
-        folder = cache_folder(self.cache) / "photographs"
-        return [
-            cached_photograph(path, name, sha256, folder, **size)
-            for name, path, sha256 in track(self._files[split], f"Reading {split} photographs", transient=True)
-        ]
+        found = []
+        for name, path, sha256 in track(self._files[split], f"Reading {split} photographs", transient=True):
+            try:
+                photograph = cached_photograph(path, name, sha256, self.cache, **size)
+                self.refuse_unfit(photograph, split)
+            except UserError as error:
+                if split != "train" or self.on_error == "raise":
+                    raise
+                warn(f"skipped a photograph (data.on_error=skip): {error}")
+                self.skipped[str(error)] += 1
+            else:
+                found.append(photograph)
+        return found
 
 
-def _hashes(roots: Sequence[Path], cache: Path) -> dict[Path, str]:
+def _hashes(roots: Sequence[Path], cache: str | None, skip: bool) -> dict[Path, str]:
     """The SHA-256 of all photographs below some folders; without any, of the sets that were downloaded."""
-    sets = sets_folder(cache)
-    paths = find_files(roots or ([sets] if sets.is_dir() else []))
+    sets = sets_folder(cache_folder(cache))
+    paths = find_files(roots or ([sets] if sets.is_dir() else []), skip)
     if not paths and not roots:
         raise UserError(
             "data=photos needs photographs: give a folder of yours, data.root=FOLDER, or download a set once: "

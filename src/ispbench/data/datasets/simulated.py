@@ -83,8 +83,8 @@ class FixedCaptures(PairSource):
     def read(self, index: int) -> Pair:
         """The RGGB mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3)."""
         photo, capture = self._pairs[index]
-        rng = np.random.default_rng((*self._seed, index))
-        return simulate.simulate(photo.pixels, capture, rng, self._balance), photo.pixels
+        rng, target = np.random.default_rng((*self._seed, index)), photo.pixels[:]
+        return simulate.simulate(target, capture, rng, self._balance), target
 
 
 class FreshCaptures(PairSource):
@@ -126,7 +126,7 @@ class FreshCaptures(PairSource):
         photo = self._photographs[index % len(self._photographs)].pixels
         height, width = photo.shape[:2]
         top, left = (2 * int(rng.integers((side - crop) // 2 + 1)) if crop else 0 for side in (height, width))
-        target = photo[top : top + crop, left : left + crop] if crop else photo
+        target = photo[top : top + crop, left : left + crop] if crop else photo[:]
         window = (top, left, height, width)
         return simulate.simulate(target, self._captures.draw(rng), rng, self._balance, window), target
 
@@ -210,6 +210,14 @@ class SimulatedData(PairedDataModule):
     def photographs(self, split: str) -> Sequence[Photograph]:
         """The photographs of a split."""
 
+    def refuse_unfit(self, photograph: Photograph, split: str) -> None:
+        """Refuses a photograph that is too small for a split.
+
+        Raises:
+            UserError: naming it.
+        """
+        refuse_small(photograph, max(MIN_SIDE, self.crop or 0) if split == "train" else MIN_SIDE)
+
     def prepare_data(self) -> None:
         """Reads all photographs once, so that an unsuitable one is named before anything else starts."""
         for split in SPLITS:
@@ -218,8 +226,10 @@ class SimulatedData(PairedDataModule):
     def open(self, split: str) -> FixedCaptures | FreshCaptures:
         """The pairs of a split."""
         photographs, captures, balance = self.photographs(split), self.ranges[split], self.track.balance
+        if not photographs:
+            raise UserError(f"No photograph of the {split} split is left.")
         for photograph in photographs:
-            refuse_small(photograph, max(MIN_SIDE, self.crop or 0) if split == "train" else MIN_SIDE)
+            self.refuse_unfit(photograph, split)
         seed = (self.data_seed, SPLITS.index(split))
         if split == "train":
             return FreshCaptures(photographs, captures, balance, self.num_train, seed)

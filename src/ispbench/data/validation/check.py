@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.layout import Issue
+from ispbench.data.packing import check_pack
 from ispbench.data.pairs import PairSource
 from ispbench.data.parallel import read_pairs, spread
 from ispbench.data.validation.diagnose import MATCHED, Finding, Statistics, diagnose
@@ -57,6 +58,12 @@ def check(data: PairedDataModule, limit: int | None = None) -> list[Finding]:
     if unreadable:
         text = f"{len(unreadable):,} pairs cannot be used"
         findings.append(Finding("ERROR", text, unreadable, "restore each file as its line says"))
+    if data.pack != "never":
+        damaged = [line for split in sources for line in check_pack(data.pack_path(split), limit)]
+        if damaged:
+            findings.append(
+                Finding("ERROR", f"{len(damaged):,} packed pairs are damaged", damaged, "delete the copies")
+            )
     if statistics.pairs:
         for source in sources.values():
             _render(source, spread(len(source), min(_RENDERED, limit or _RENDERED)), data, statistics)

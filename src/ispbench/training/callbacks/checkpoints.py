@@ -61,6 +61,12 @@ class Checkpoints(ModelCheckpoint):
         """Ends the time in which an interruption saves the state."""
         self._training = False
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves the last state where a full disk took it, and a training has begun and ended at the best one."""
+        lacking = trainer.strategy.broadcast(not (Path(str(self.dirpath)) / "last.ckpt").is_file())
+        if lacking and trainer.global_step >= trainer.max_steps > 0:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Saves the state as ``last.ckpt``, so that the training can be resumed, unless it is amid a step."""
         if (
@@ -113,7 +119,7 @@ class Checkpoints(ModelCheckpoint):
 
 def _tidy(folder: Path, resumed: Any) -> None:
     """Removes what a killed process was writing, and the damaged files because of which an older one is resumed."""
-    for scratch in folder.glob(".*.ckpt-*"):
+    for scratch in folder.glob(".*.ckpt~*"):
         scratch.unlink(missing_ok=True)
     if resumed is not None and Path(resumed).parent == folder:
         for name in NEWEST[: NEWEST.index(Path(resumed).stem)]:

@@ -1,6 +1,6 @@
 """Report missing, damaged or mixed-up files, and implausible levels and CFA.
 
-Ends with an error if something is wrong.
+What the cache holds of the dataset is verified, too. Ends with an error if something is wrong.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,13 @@ def run(settings: Settings) -> None:
     """
     (data,) = compose_and_build(settings.overrides, "data")
     from ispbench.data.validation.check import check
+    from ispbench.data.validation.diagnose import Finding
+    from ispbench.protocols.aligned_targets import check_sets
 
     findings = check(data, settings.limit)
+    if damaged := check_sets(data.version, data.cache):
+        text = f"{len(damaged):,} aligned targets are damaged"
+        findings.append(Finding("ERROR", text, damaged, "compute their sets again"))
     for finding in findings:
         say(f"{finding.level:<8} {finding.text}")
         for place in finding.first[:_SHOWN]:
