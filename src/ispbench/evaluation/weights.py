@@ -28,12 +28,8 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     Raises:
         UserError: for weights of another model, unknown overrides, or unreadable pairs.
     """
-    path = Path(weights)
-    folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
-    select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
-    file = weights_file(path, select)
+    config, file = configuration_of(weights, overrides)
     about = describe(file)
-    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
     model = config.choices.model
     own = about.get("model") == model
     source = Source(
@@ -57,6 +53,20 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
             return store.evaluation_of(earlier), path, False
         configured.run(record, config, data, protocol, source, build(config.model))
     return record, path, True
+
+
+def configuration_of(weights: str, overrides: list[str]) -> tuple[DictConfig, Path]:
+    """The configuration that weights are used under, and their file; see `evaluate_weights`.
+
+    Raises:
+        UserError: for weights of no known model, and for unknown overrides.
+    """
+    path = Path(weights)
+    folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
+    select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
+    file = weights_file(path, select)
+    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
+    return config, file
 
 
 def _compose(found: Recognition, overrides: list[str]) -> DictConfig:
