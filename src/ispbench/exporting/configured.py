@@ -12,7 +12,8 @@ from ispbench.config import build, chosen, compose_run, require_all
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation.weights import configuration_of
-from ispbench.exporting.export import Request, export
+from ispbench.exporting.export import export
+from ispbench.exporting.request import Request
 from ispbench.exporting.runtimes import SUFFIXES
 from ispbench.files import hash_file
 from ispbench.models.interface import ISPModel

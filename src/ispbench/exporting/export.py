@@ -2,83 +2,30 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import json
-import math
-import platform
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import ispbench
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation.deploy import merge_branches
 from ispbench.exporting import calibration, gate, operators
 from ispbench.exporting.calibration import Calibration
-from ispbench.exporting.graph import Graph, check_size, divisor, fitting_size, knows_levels
-from ispbench.exporting.onnx_files import OPSET, QUANTIZED, halve, quantize, write_onnx
-from ispbench.exporting.runtimes import SUFFIXES, open_file
+from ispbench.exporting.description import describe_use, finite, versions
+from ispbench.exporting.graph import Graph, check_size, divisor, fitting_size
+from ispbench.exporting.onnx_files import halve, quantize, write_onnx
+from ispbench.exporting.request import Request
+from ispbench.exporting.runtimes import open_file
 from ispbench.exporting.torch_files import write_executorch, write_torchscript
 from ispbench.exporting.windows import render_in_windows, render_whole
 from ispbench.files import hash_file, write_atomically
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
-
-PRECISIONS = tuple(gate.TOLERANCES)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be exported, and how it is checked.
-
-    Attributes:
-        format: onnx, torchscript or executorch.
-        precision: fp32, fp16 or int8; int8 for ONNX alone.
-        height: Of the Bayer image.
-        width: Of the Bayer image.
-        dynamic: Whether other sizes are to work as well.
-        levels_inside: Whether the file takes DN; else canonical RAW.
-        opset: Of an ONNX file.
-        images: Test images of the comparison; None for all.
-        calibration: Training images that int8 is calibrated on.
-        seed: Decides which.
-        operators: What int8 quantizes.
-        keep: Whether a file that fails the comparison stays.
-    """
-
-    format: str = "onnx"
-    precision: str = "fp32"
-    height: int = 448
-    width: int = 448
-    dynamic: bool = False
-    levels_inside: bool = False
-    opset: int = OPSET
-    images: int | None = 8
-    calibration: int = 32
-    seed: int = 0
-    operators: tuple[str, ...] = QUANTIZED
-    keep: bool = False
-
-    def __post_init__(self) -> None:
-        if self.precision == "int8" and self.format != "onnx":
-            raise UserError(f"int8 is quantized by ONNX Runtime; set format=onnx instead of {self.format}.")
-
-    @property
-    def name(self) -> str:
-        """Of a file, after the model's name and before the suffix."""
-        size = "dynamic" if self.dynamic else f"{self.height}x{self.width}"
-        return f"{size}-{self.precision}"
-
-    @property
-    def tolerance(self) -> gate.Tolerance:
-        """What the comparison allows."""
-        return gate.TOLERANCES[self.precision]
 
 
 class OutOfToleranceError(UserError):
@@ -147,29 +94,12 @@ def export(
             "precision": request.precision,
             **(about or {}),
             "merged_branches": merged,
-            "input": _describe_input(model, request),
-            "output": {
-                "name": "srgb",
-                "dtype": "float32",
-                "shape": [1, 3, "2 h", "2 w"],
-                "planes": ["R", "G", "B"],
-                "range": [0, 1],
-            },
-            "size": {
-                "dynamic": request.dynamic,
-                "height": request.height,
-                "width": request.width,
-                "divisor": divisor(model),
-                "minimum": 2 * model.minimum,
-                "tested": tested,
-            },
-            "padding": "none inside: pad right and bottom by repeating the edge, crop the image",
-            "opset": request.opset if request.format == "onnx" else None,
+            **describe_use(model, request, tested),
             "operators": counts,
             "flags": found,
             "calibration": drawn.about() | {"operators": list(request.operators)} if drawn else None,
             "comparison": comparison.about(),
-            "versions": _versions(request.format),
+            "versions": versions(request.format),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         if comparison.failures and not request.keep:
@@ -178,7 +108,7 @@ def export(
                 "keeps the file all the same."
             )
         scratch.replace(path)
-    content = json.dumps(_finite(description), indent=1) + "\n"
+    content = json.dumps(finite(description), indent=1) + "\n"
     write_atomically(path.with_suffix(".json"), content, "choose another output=FILE")
     return description
 
@@ -274,38 +204,3 @@ def _half_flags(reference: Graph, data: PairedDataModule, request: Request) -> l
     with torch.inference_mode():
         _renderer(watch, reference.model, request)(batch["raw"][:1])
     return found
-
-
-def _describe_input(model: ISPModel, request: Request) -> dict[str, Any]:
-    black, white = model.black_level, model.white_level
-    if request.levels_inside:
-        scale = "DN as the sensor gives them, float32; black and white level are subtracted inside"
-    else:
-        scale = "(DN - black_level) / (white_level - black_level): 0 at black, 1 at white, nothing clipped"
-    return {
-        "name": "raw",
-        "dtype": "float32",
-        "shape": [1, 4, "h", "w"] if request.dynamic else [1, 4, request.height // 2, request.width // 2],
-        "cfa": "RGGB",
-        "planes": ["R", "Gr", "Gb", "B"],
-        "range": scale,
-        "levels": "inside" if request.levels_inside else "outside",
-        "black_level": black,
-        "white_level": white,
-        "levels_are_constants": request.levels_inside or knows_levels(model),
-    }
-
-
-def _versions(format: str) -> dict[str, str]:
-    packages = {"onnx": ["onnx", "onnxscript", "onnxruntime"], "executorch": ["executorch"]}.get(format, [])
-    found = {"ispbench": ispbench.__version__, "python": platform.python_version(), "torch": torch.__version__}
-    return found | {name: importlib.metadata.version(name) for name in packages}
-
-
-def _finite(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON lacks."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -121,8 +121,9 @@ def _onnx() -> Any:
 
 def _atan2(y: Any, x: Any) -> Any:
     """The angle of a point, in (-pi, pi]; PyTorch's own translation takes the negative real axis for -pi."""
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
 
+    op: Any = opset18
     angle = op.Atan(op.Div(y, x))
     pi = op.CastLike(op.Constant(value_float=float(np.pi)), x)
     zero = op.CastLike(op.Constant(value_float=0.0), x)

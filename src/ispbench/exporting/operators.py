@@ -120,6 +120,7 @@ def half_precision_flags(model: nn.Module, raw: Tensor) -> list[str]:
 
 def _largest_sum_of_squares(module: nn.Module, x: Tensor) -> float:
     """The largest sum that the variance of a norm adds up."""
+    dims: tuple[int, ...]
     if isinstance(module, LayerNorm2d):
         dims = (1,)
     elif isinstance(module, nn.LayerNorm):

@@ -36,6 +36,17 @@ def open_file(path: Path, threads: int = 0) -> Runner:
     return openers[path.suffix](path, threads)
 
 
+def import_runtime(kind: str) -> None:
+    """Imports what a kind of file, or PyTorch itself, is run by."""
+    if kind == "onnx":
+        onnxruntime()
+        return
+    import torch  # noqa: F401
+
+    if kind == "executorch":
+        portable_lib()
+
+
 def threads_of(kind: str, threads: int) -> int:
     """How many threads a runtime uses if it is asked for some number of them; 0 asks for its own choice."""
     if threads:

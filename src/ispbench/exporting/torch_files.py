@@ -74,7 +74,9 @@ def dynamic_shapes(graph: Graph, largest: int | None = None) -> dict[str, dict[i
     least = max(-(-graph.model.minimum // step), 1 if step > 1 else 2)
     most = None if largest is None else largest // step
     sides = {
-        axis: step * torch.export.Dim(name, min=least, max=most) if step > 1 else torch.export.Dim(name, min=least, max=most)
+        axis: step * torch.export.Dim(name, min=least, max=most)
+        if step > 1
+        else torch.export.Dim(name, min=least, max=most)
         for axis, name in ((2, "height"), (3, "width"))
     }
     return {"raw": sides}

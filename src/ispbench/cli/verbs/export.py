@@ -48,7 +48,7 @@ def run(settings: Settings) -> None:
     """
     height, width = parse_size(settings.size)
     from ispbench.exporting.configured import export_configured
-    from ispbench.exporting.export import Request
+    from ispbench.exporting.request import Request
 
     request = Request(
         format=settings.format,
