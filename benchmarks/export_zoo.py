@@ -5,8 +5,8 @@
     python benchmarks/export_zoo.py --trained RUN [RUN ...]  # trained networks in fp32, fp16 and int8
     python benchmarks/export_zoo.py --trained RUN --write    # into docs/export.md
 
-What was measured before is kept in outputs/export_zoo.json and not measured again, unless a network is named by --models.
-ExecuTorch is left out where it is not installed.
+What was measured before is kept in outputs/export_zoo.json; a network named by --models is measured anew. ExecuTorch is
+left out where it is not installed.
 """
 
 import argparse
@@ -15,6 +15,8 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from ispbench.files import write_atomically
 STORE = Path("outputs/export_zoo.json")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "export.md"
 # Small test images: heavy networks are compared, not timed.
-DATA = ["data=mini", "data.leaves=2", "data.megapixels=0.004", "data.num_train=8"]
+DATA = ["data=mini", "data.leaves=2", "data.megapixels=0.02", "data.crop=32", "data.num_train=8"]
 SIDE = 64
 COLUMNS = {
     "onnx": Request(format="onnx", dynamic=True, images=2, keep=True),
@@ -71,23 +73,23 @@ def zoo_row(name: str, formats: Sequence[str]) -> dict[str, Any]:
     """What became of a network in each format."""
     row: dict[str, Any] = {}
     for format in formats:
-        config, model, _ = load_model(None, [f"model={name}", *DATA])
-        data, protocol = load_data(config)
-        height, width = fitting_size(model, max(SIDE, 2 * divisor(model)), max(SIDE, 3 * divisor(model)))
+        _, model, _ = load_model(None, [f"model={name}", *DATA])
         row |= {"divisor": divisor(model), "minimum": 2 * model.minimum}
-        request = COLUMNS[format]
-
-        def attempt(dynamic: bool, request: Request = request, format: str = format) -> dict[str, Any]:
-            wanted = Request(**vars(request) | {"height": height, "width": width, "dynamic": dynamic})
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / f"{name}{SUFFIXES[request.format]}"
-                return export(model, data, protocol, wanted, path, progress=False)
-
-        row[format] = outcome(attempt, request.dynamic)
-        print(
-            name, format, {key: row[format].get(key) for key in ("dynamic", "max_error", "psnr", "reason")}, flush=True
-        )
+        row[format] = outcome(partial(export_small, name, COLUMNS[format]), COLUMNS[format].dynamic)
+        shown = {key: row[format].get(key) for key in ("dynamic", "max_error", "psnr", "reason")}
+        print(name, format, shown, flush=True)
     return row
+
+
+def export_small(name: str, request: Request, dynamic: bool) -> Mapping[str, Any]:
+    """Exports a network with fresh weights at a small size."""
+    config, model, _ = load_model(None, [f"model={name}", *DATA])
+    data, protocol = load_data(config)
+    height, width = fitting_size(model, max(SIDE, 2 * divisor(model)), max(SIDE, 3 * divisor(model)))
+    wanted = replace(request, height=height, width=width, dynamic=dynamic)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}{SUFFIXES[request.format]}"
+        return export(model, data, protocol, wanted, path, progress=False)
 
 
 def outcome(attempt: Callable[[bool], Mapping[str, Any]], dynamic: bool) -> dict[str, Any]:

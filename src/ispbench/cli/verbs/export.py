@@ -1,8 +1,8 @@
 """Export a network for ONNX Runtime, TorchScript or ExecuTorch, and check that it still is the same network.
 
 A run folder brings its data and protocol; for other weights, say them. The file is run on test images and compared with
-PyTorch: what is beyond tolerance leaves no file and a non-zero exit, unless keep=true. A JSON beside the file says how to
-feed it. int8 is calibrated on images of the training split.
+PyTorch: what is beyond tolerance leaves no file and a non-zero exit, unless keep=true. A JSON beside the file says how
+to feed it. int8 is calibrated on images of the training split.
 
   ispbench export weights=RUN                                      # exports/metaisp-448x448-fp32.onnx
   ispbench export weights=RUN precision=int8 size=1088x1920
