@@ -21,6 +21,7 @@ ROOMS = [
     ("protocols",),
     ("results",),
     ("evaluation",),
+    ("exporting",),
     ("training",),
     ("parity",),
     ("sweep",),

@@ -177,7 +177,17 @@ def nobody():
         [
             (RUN, 0),
             (["model=lan", "data=photos", "trainer=cpu"], 1),
-            (["model=lan", "data=folder", "data.black_level=0", "data.white_level=255", "data.root='~/x'", "trainer=cpu"], 1),
+            (
+                [
+                    "model=lan",
+                    "data=folder",
+                    "data.black_level=0",
+                    "data.white_level=255",
+                    "data.root='~/x'",
+                    "trainer=cpu",
+                ],
+                1,
+            ),
             (["data", "check", "data=camera", "data.root='~/x'"], 1),
         ],
         2,

@@ -135,7 +135,7 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
         return device.type.upper()
-    return f"CPU ({_cpu_model()}), {torch.get_num_threads()} threads"
+    return f"CPU ({cpu_model()}), {torch.get_num_threads()} threads"
 
 
 def mai_score(psnr: float, runtime_ms: float, constant: float = 1.0) -> float:
@@ -178,7 +178,8 @@ def _trace(model: ISPModel, raw: Tensor, path: Path) -> None:
     profiler.export_chrome_trace(str(path))
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

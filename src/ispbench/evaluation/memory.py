@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -13,7 +16,7 @@ class PeakMemory:
     """Measures from its creation.
 
     Args:
-        device: Where the code runs.
+        device: Where the code runs; None for the CPU, which needs no torch.
 
     Attributes:
         kind: ``cuda``: allocated on the GPU; ``resident``: the process's resident set, interpreter and libraries
@@ -21,9 +24,11 @@ class PeakMemory:
             and larger use may hide this one.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: "torch.device | None" = None) -> None:
         self.device = device
-        if device.type == "cuda":
+        if device is not None and device.type == "cuda":
+            import torch
+
             torch.cuda.reset_peak_memory_stats(device)
             self.kind = "cuda"
             return
@@ -35,7 +40,9 @@ class PeakMemory:
 
     def megabytes(self) -> float:
         """The maximum so far, in MiB."""
-        if self.device.type == "cuda":
+        if self.device is not None and self.device.type == "cuda":
+            import torch
+
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         return (_high_water_mark() if self.kind == "resident" else _peak_resident()) / 2**20
 

@@ -13,6 +13,7 @@ import ispbench
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.latency import latency
+from ispbench.evaluation.others import OtherProcesses
 from ispbench.models.build import build_model
 
 
@@ -62,7 +63,8 @@ def profile(
         track: Goes through the names and shows how far it is.
 
     Returns:
-        For each model its name and the fields of `Complexity` and `Latency`; and why others could not be measured.
+        For each model its name, the fields of `Complexity` and `Latency`, and ``other_cores``, see `OtherProcesses`;
+        and why others could not be measured.
 
     Raises:
         UserError: for a device that is not there, or an override that the only model lacks.
@@ -122,6 +124,7 @@ def _measure(name: str, overrides: Sequence[str], conditions: Conditions, device
     model = model.to(device).eval()
     if conditions.compile:
         model.net.compile()
+    others = OtherProcesses()
     speed = latency(
         model,
         conditions.height,
@@ -133,4 +136,4 @@ def _measure(name: str, overrides: Sequence[str], conditions: Conditions, device
         channels_last=conditions.channels_last,
         trace=conditions.traces / f"{name}.json" if conditions.traces else None,
     )
-    return asdict(size) | asdict(speed)
+    return asdict(size) | asdict(speed) | {"other_cores": others.cores()}

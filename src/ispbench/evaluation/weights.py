@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ispbench.checkpoint_files import read
+from ispbench.checkpoint_files import Checkpoint, read
 from ispbench.checkpoints import describe, identify, weights_file
 from ispbench.config import build, chosen, compose_run, load_run, require_values
 from ispbench.evaluation import configured
@@ -30,14 +30,10 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
     Raises:
         UserError: for weights of another model, unknown overrides, or unreadable pairs.
     """
-    path = Path(weights)
-    folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
-    select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
-    file = read(weights_file(path, select))
-    about = describe(file)
-    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
+    config, file = configuration_of(weights, overrides)
     with open_dict(config):
         config.command = [*(config.get("command") or ()), *repeatable(overrides)]
+    about = describe(file)
     model = config.choices.model
     own = about.get("model") == model
     source = Source(
@@ -61,6 +57,20 @@ def evaluate_weights(weights: str, overrides: list[str]) -> tuple[EvaluationReco
             return store.evaluation_of(earlier), path, False
         configured.run(record, config, data, protocol, source, build(config.model))
     return record, path, True
+
+
+def configuration_of(weights: str, overrides: list[str]) -> tuple[DictConfig, Checkpoint]:
+    """The configuration that weights are used under, and the weights, read once; see `evaluate_weights`.
+
+    Raises:
+        UserError: for weights of no known model, and for unknown overrides.
+    """
+    path = Path(weights)
+    folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
+    select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
+    file = read(weights_file(path, select))
+    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
+    return config, file
 
 
 def _compose(found: Recognition, overrides: list[str]) -> DictConfig:

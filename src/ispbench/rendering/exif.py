@@ -16,7 +16,13 @@ _BASE, _IFD, _GPS = ExifTags.Base, ExifTags.IFD, ExifTags.IFD.GPSInfo
 # Of the main directory, whose other tags tell how the file stores its images.
 _KEPT = (_BASE.ImageDescription, _BASE.Make, _BASE.Model, _BASE.DateTime, _BASE.Artist, _BASE.Copyright)
 # Of the EXIF directory: what is true of the file alone, or points into it.
-_DROPPED = (_BASE.MakerNote, _BASE.ColorSpace, _BASE.ExifImageWidth, _BASE.ExifImageHeight, _BASE.ExifInteroperabilityOffset)
+_DROPPED = (
+    _BASE.MakerNote,
+    _BASE.ColorSpace,
+    _BASE.ExifImageWidth,
+    _BASE.ExifImageHeight,
+    _BASE.ExifInteroperabilityOffset,
+)
 _SRGB = 1
 _UNREADABLE = (SyntaxError, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error)
 

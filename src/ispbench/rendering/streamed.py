@@ -104,7 +104,9 @@ class Streamed(TorchDispatchMode):
             return self._by_rows if [index is not None for index in args[1]] == [False, True] else None
         if packet in _REDUCTIONS and args[0].dim() == 4 and len(args) > 1:
             dims = args[2] if packet is _aten.linalg_vector_norm else args[1]
-            dims = {dim % 4 for dim in (dims if isinstance(dims, Sequence) else [dims] if dims is not None else range(4))}
+            dims = {
+                dim % 4 for dim in (dims if isinstance(dims, Sequence) else [dims] if dims is not None else range(4))
+            }
             return self._by_rows if dims == {1} else None if 1 in dims else self._by_channels
         if packet in _JOINS:
             axis = args[1] if len(args) > 1 else 0

@@ -47,7 +47,11 @@ def check_files(results: Path) -> None:
     if faults := store.survey(results)[1]:
         more = f" There are {len(faults) - 1} further faults." if len(faults) > 1 else ""
         raise UserError(f"{faults[0]}{more}")
-    stale = [path for path, content in files_of(results).items() if not path.is_file() or path.read_text(encoding="utf-8") != content]
+    stale = [
+        path
+        for path, content in files_of(results).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != content
+    ]
     if stale:
         names = " and ".join(map(str, stale))
         raise UserError(

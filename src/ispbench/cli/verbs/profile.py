@@ -1,8 +1,10 @@
 """Time models on one image at a time, measure their memory, and count their operations.
 
-Their weights are fresh, and the models stand side by side in one table.
+Their weights are fresh, and the models stand side by side in one table. With runtimes=, each is timed in each of them
+on the CPU, in a process of its own; files of `ispbench export` may stand among the runtimes.
 
   ispbench profile model=metaisp,unet size=fullhd device=cuda
+  ispbench profile model=metaisp runtimes=eager,compiled,onnx,onnx-int8,executorch size=448x448,1088x1920
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ from typing import Any
 
 from ispbench.cli.arguments import overrides, setting
 from ispbench.config import choices, select
-from ispbench.console import Column, say, table
+from ispbench.console import Column, say, table, warn
 from ispbench.errors import UserError
 from ispbench.evaluation.sizes import parse_size
 from ispbench.files import write_atomically
@@ -29,6 +31,15 @@ _COLUMNS = {
     "MP/s": ("megapixels_per_s", "{:.2f}"),
     "peak MB": ("peak_memory_mb", "{:.0f}"),
 }
+_RUNTIME_COLUMNS = {
+    "file MB": ("file_mb", "{:.2f}"),
+    "threads": ("threads", "{}"),
+    "ms": ("median_ms", "{:.2f}"),
+    "IQR": ("iqr_ms", "{:.2f}"),
+    "peak MB": ("peak_memory_mb", "{:.0f}"),
+    "network MB": ("network_memory_mb", "{:.0f}"),
+    "others": ("other_cores", "{:.2f}"),
+}
 _SCORES = {"PSNR": ("psnr", "{:.2f}"), "MAI score": ("mai_score", "{:.3g}")}
 
 
@@ -39,7 +50,13 @@ class Settings:
     model: str = setting("", "a model, several (metaisp,unet), or patterns such as awnet* or '*'", metavar="NAME,...")
     device: str = setting("auto", "auto | cpu | cuda | cuda:1 | mps", metavar="DEVICE")
     precision: str = setting("float32", "the latter two by autocast", choices=("float32", "bfloat16", "float16"))
-    size: str = setting("448x448", "Bayer image, or fullhd", metavar="HEIGHTxWIDTH")
+    size: str = setting("448x448", "Bayer image, or fullhd; with runtimes= several", metavar="HEIGHTxWIDTH")
+    runtimes: str = setting(
+        "",
+        "eager, compiled, torchscript, onnx, onnx-fp16, onnx-int8, executorch, exported files",
+        metavar="NAME,...",
+    )
+    weights: str | None = setting(None, "with runtimes=: of the model, which they tell", metavar="PATH")
     compile: bool = setting(False, "torch.compile the network")
     channels_last: bool = setting(False, "memory format of weights and input")
     repetitions: int = setting(10, "timed calls, three at least", at_least=0)
@@ -59,11 +76,17 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: for a mistake in the arguments, and at the end for models that could not be profiled.
     """
+    if settings.runtimes:
+        run_runtimes(settings)
+        return
+    if settings.weights:
+        raise UserError("weights= is for runtimes=...; otherwise weights are fresh, since times do not depend on them.")
     names = _names(settings.model)
     height, width = parse_size(settings.size)
     from rich.progress import track
 
-    from ispbench.evaluation.profile import Conditions, as_json, profile
+    from ispbench.evaluation.others import complaint
+    from ispbench.evaluation.profile import Conditions, profile
 
     conditions = Conditions(
         height,
@@ -82,16 +105,66 @@ def run(settings: Settings) -> None:
     rows, failed = profile(names, settings.overrides, conditions, progress)
     if settings.protocol:
         _add_scores(rows, settings)
-    if settings.output:
-        typed = asdict(settings)
-        kept = {name: value for name, value in typed.items() if name not in ("model", "output", "trace", "overrides")}
-        content = as_json(rows, kept | {"results": str(settings.results)}, settings.overrides)
-        write_atomically(settings.output, content, "choose another output=FILE")
-        say(f"wrote {settings.output}")
+    _save(rows, settings)
     if rows:
         _print(rows, settings)
+        if sentence := complaint(max(row["other_cores"] for row in rows)):
+            warn(sentence)
     if failed:
         raise UserError(f"{len(failed)} of {len(names)} models could not be profiled: {'; '.join(failed)}")
+
+
+def run_runtimes(settings: Settings) -> None:
+    """Prints the table of models in runtimes, and writes the measurements.
+
+    Raises:
+        UserError: for a mistake in the arguments, and at the end for measurements that could not be made.
+    """
+    for name, default in (("device", "auto"), ("precision", "float32"), ("compile", False), ("channels_last", False)):
+        if getattr(settings, name) not in (default, "cpu"):
+            raise UserError(
+                f"{name} has no meaning with runtimes=, which run on the CPU: runtimes=eager,compiled,onnx."
+            )
+    sizes = [parse_size(size) for size in settings.size.split(",")]
+    from rich.progress import track
+
+    from ispbench.evaluation.others import complaint
+    from ispbench.exporting.configured import load_model
+    from ispbench.exporting.side_by_side import RUNTIMES, Timing, parse_runtimes, profile_runtimes
+
+    runtimes = parse_runtimes(settings.runtimes)
+    models = []
+    if settings.weights:
+        _, model, about = load_model(settings.weights, settings.overrides)
+        models.append((about["model"], model))
+    elif settings.model or any(runtime in RUNTIMES for runtime in runtimes):
+        for name in _names(settings.model):
+            models.append((name, load_model(None, [f"model={name}", *settings.overrides])[1]))
+    timing = Timing(settings.repetitions, settings.warmup, settings.budget, settings.threads)
+    rows, failed = profile_runtimes(
+        models, runtimes, sizes, timing, partial(track, description="Profiling", transient=True)
+    )
+    _add_scores(rows, settings)
+    _save(rows, settings)
+    if rows:
+        _print_runtimes(rows, settings)
+        if sentence := complaint(max(row["other_cores"] for row in rows)):
+            warn(sentence)
+    if failed:
+        raise UserError(f"{len(failed)} measurements could not be made: {'; '.join(failed)}")
+
+
+def _save(rows: list[dict[str, Any]], settings: Settings) -> None:
+    """Writes the measurements, if they are to be written."""
+    if settings.output is None:
+        return
+    from ispbench.evaluation.profile import as_json
+
+    typed = asdict(settings)
+    kept = {name: value for name, value in typed.items() if name not in ("model", "output", "trace", "overrides")}
+    content = as_json(rows, kept | {"results": str(settings.results)}, settings.overrides)
+    write_atomically(settings.output, content, "choose another output=FILE")
+    say(f"wrote {settings.output}")
 
 
 def _names(text: str) -> list[str]:
@@ -104,14 +177,18 @@ def _names(text: str) -> list[str]:
 
 
 def _add_scores(rows: list[dict[str, Any]], settings: Settings) -> None:
-    """Adds the PSNR of each model's newest run under the protocol, and the score derived from it."""
+    """Adds the PSNR of each model's newest run under the protocol, and the score derived from it.
+
+    An exported file brings its own PSNR; what is made in half precision or int8 for the timing alone has none.
+    """
     from ispbench.evaluation.latency import mai_score
     from ispbench.results.lookup import recorded_psnr
 
-    psnr = recorded_psnr(settings.results, settings.protocol)
+    psnr = recorded_psnr(settings.results, settings.protocol) if settings.protocol else {}
     for row in rows:
-        if row["model"] in psnr:
-            row["psnr"] = psnr[row["model"]]
+        if row["model"] in psnr and "-" not in row.get("runtime", ""):
+            row.setdefault("psnr", psnr[row["model"]])
+        if "psnr" in row:
             row["mai_score"] = mai_score(row["psnr"], row["median_ms"])
 
 
@@ -131,6 +208,33 @@ def _print(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
             for row in rows
         ],
         title=", ".join([first["input"] + " packed RAW", first["precision"], *extras, first["device"]]),
+        caption=caption,
+        min_width=130,
+    )
+
+
+def _print_runtimes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+    from ispbench.evaluation.latency import cpu_model
+
+    columns = _RUNTIME_COLUMNS | (_SCORES if any("psnr" in row for row in rows) else {})
+    caption = (
+        f"Median and interquartile range of up to {settings.repetitions} calls. Peak MB: the whole process; network "
+        "MB: what the network added to it; others: cores that other processes kept busy."
+    )
+    if "MAI score" in columns:
+        caption += " MAI score 2^(2 PSNR) / ms with C = 1 (arXiv:2211.03885): for ratios on this device and size alone."
+    table(
+        ["model", "runtime", "size", *(Column(heading, right=True) for heading in columns)],
+        [
+            (
+                row["model"],
+                Path(row["runtime"]).name,
+                row["size"],
+                *(pattern.format(row[key]) if row.get(key) is not None else "-" for key, pattern in columns.values()),
+            )
+            for row in rows
+        ],
+        title=f"CPU ({cpu_model()}), float32 unless the name says otherwise",
         caption=caption,
         min_width=130,
     )

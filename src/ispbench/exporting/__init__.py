@@ -1,0 +1,1 @@
+"""Networks as files for other runtimes, compared with PyTorch before they are handed over."""
