@@ -42,9 +42,10 @@ format: setup ## rewrite the files as lint wants them
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-docs: setup ## build the documentation as a site, outputs/site
+docs: setup ## build the documentation with the report as a site, outputs/site
 	@$(PY) -c "import mkdocs, mkdocstrings" 2>/dev/null || { $(call install,-e ".[docs]"); }
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(PY) -m tools.links outputs/site
 
 leaderboard: setup ## rewrite results/leaderboard.csv from the records
 	$(PY) -m ispbench leaderboard

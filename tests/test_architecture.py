@@ -24,6 +24,7 @@ ROOMS = [
     ("training",),
     ("parity",),
     ("sweep",),
+    ("report",),
     ("api",),
     ("cli", "__main__"),
 ]

@@ -1,9 +1,12 @@
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
+from ispbench.results import store
 from tests.conftest import REPOSITORY
 from tests.raw.test_camera import GRBG, photograph, scene
+from tests.report.grid import save_grid
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
@@ -60,6 +63,23 @@ def test_read_an_ablation(tmp_path, monkeypatch):
         least, most = float(line.split()[-3]), float(line.split()[-1])
         assert -1 <= least < most <= 1
     assert float(printed.split("a weight is up to ")[1].split()[0]) > 0
+
+
+def test_read_a_breakdown(tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    save_grid(results, ["lan", "unet"])
+    monkeypatch.setenv("ISPBENCH_RESULTS", str(results))
+    printed = run("04_read_a_breakdown.ipynb", tmp_path)
+    assert "48 images of 8 photographs, broken down by camera, iso" in printed
+    models = {name: [] for name in ("lan", "unet")}
+    for record in store.load(results):
+        models[record["model"]].append(pd.read_csv(results / "evaluations" / f"{record['id']}.scores.csv"))
+    lan, unet = (pd.concat(tables).groupby(["camera", "iso"])["psnr"].mean() for tables in models.values())
+    for iso, gap in (unet - lan).groupby("iso").mean().items():
+        assert f"iso {iso}: unet minus lan = {gap:+.2f} (" in printed
+    gap = unet.groupby("camera").mean()["imx708"] - unet.groupby("camera").mean()["imx219"]
+    assert f"unet, camera imx708 minus imx219: {gap:+.2f} (" in printed
+    assert "these rows were not scored by psnr_color_fitted" in printed
 
 
 def _decibels(printed, start):

@@ -51,6 +51,13 @@ def test_it_holds_every_configuration_and_every_baseline(wheel):
             assert f"ispbench/baselines/{path.relative_to(REPOSITORY / 'baselines').as_posix()}" in names
 
 
+def test_it_holds_the_page_of_the_report(wheel):
+    parts = {path.name for path in (REPOSITORY / "src" / "ispbench" / "report" / "page").iterdir()}
+    assert {"page.html", "style.css", "main.js"} <= parts
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"ispbench/report/page/{name}" for name in parts} <= set(archive.namelist())
+
+
 def test_it_has_the_version_and_says_that_it_is_typed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         assert "ispbench/py.typed" in archive.namelist()

@@ -1,5 +1,7 @@
 """Pages of the documentation's site that lie outside ``docs/``, and links to files that the site does not show.
 
+The report on the committed records is one of them; links to the folder ``results/`` lead there.
+
 mkdocs calls the functions; ``mkdocs.yml`` names this file among its hooks.
 """
 
@@ -10,6 +12,8 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
+
+from ispbench.report.page import report
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Page of the site: its file in the repository.
@@ -30,6 +34,7 @@ REFERENCE = (
     "ispbench.data.datamodule.PairedDataModule",
     "ispbench.data.pairs.PairSource",
 )
+REPORT = "ispbench-report.html"
 _SHOWN = (".png", ".jpg")
 
 
@@ -39,6 +44,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, page, abs_src_path=str(REPOSITORY / source)))
     reference = "# Reference\n\n" + "\n".join(f"::: {name}\n" for name in REFERENCE)
     files.append(File.generated(config, "reference.md", content=reference))
+    files.append(File.generated(config, REPORT, content=report(REPOSITORY / "results")))
     for image in sorted(REPOSITORY.glob("results/ablations/*.png")):
         name = f"images/{image.name}"
         files.append(File.generated(config, name, abs_src_path=str(image)))
@@ -56,7 +62,7 @@ def _link(link: re.Match[str], source: PurePosixPath) -> str:
     path = os.path.normpath(source.parent / target)
     if not (REPOSITORY / path).exists():
         raise PluginError(f"{source} links to {target}, which is not there")
-    pages = {file: page for page, file in OUTSIDE.items()}
+    pages = {file: page for page, file in OUTSIDE.items()} | {"results": REPORT}
     if path in pages:
         return f"[{text}]({pages[path]}{anchor})"
     if path.startswith("docs/"):

@@ -48,6 +48,7 @@ def _save(results, number, model, seed, protocol, config, variant, scores):
         key=key,
         training_key=key,
         protocol=protocol,
+        command=[f"model={model}", f"seed={seed}"],
         metrics={name: float(scores[name].mean()) for name in ("psnr", "lpips")} | {"nonfinite": 0},
         data={"fingerprint": "b8f74c606d8c1227", "n_images": len(scores)},
         complexity={"params": 50_000 * 2**number, "gmacs": 1.5 * 1.6**number, "gmacs_input": "4x224x224"},

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 from scipy import stats
 
+from ispbench.errors import UserError
 from ispbench.report.contents import contents
 from ispbench.report.page import assemble
 from ispbench.report.pictures import Pictures
@@ -115,7 +116,8 @@ def test_every_row_says_where_it_comes_from(board):
     assert facts["commit"] == "5263ad9c988c62ad158f76276e37d466d29748cd"
     assert facts["fingerprint of the data"] == "b8f74c606d8c1227"
     assert facts["seeds"] == "0 1 2"
-    assert facts["command"].count("python -m ispbench reproduce unet-photos-s") == 3
+    assert facts["command"].splitlines() == [f"python -m ispbench model=unet seed={seed}" for seed in range(3)]
+    assert facts["made again by"].count("python -m ispbench reproduce ") == 3
     assert "torch " in facts["versions"]
 
 
@@ -133,6 +135,11 @@ def test_images_are_shrunk_until_they_fit(monkeypatch, rng):
         assert max(PIL.Image.open(io.BytesIO(base64.b64decode(coded))).size) in (256, 384, 512)
     monkeypatch.setattr("ispbench.report.pictures._ROOM", 100)
     assert pictures.embedded() == [{}]
+
+
+def test_a_wrong_score_is_told(results):
+    with pytest.raises(UserError, match="has 'psn'. Did you mean 'psnr'"):
+        contents(results, "psn", None)
 
 
 def test_a_page_without_evaluations_says_so(tmp_path):

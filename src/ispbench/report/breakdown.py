@@ -25,8 +25,9 @@ def breakdown(results: Path, rows: Sequence[Row], scores: Mapping[str, ImageScor
         scores: By metric, those of the rows.
 
     Returns:
-        By column that tells images apart, ``values``, in their order, and ``cells``: by row and metric a list of ``mean``, ``low``, ``high``
-        and ``n``, the number of images, as long as ``values``. An interval that cannot be had is left out.
+        By column that tells images apart, ``values``, in their order, and ``cells``: by row and metric a list of
+        ``mean``, ``low``, ``high`` and ``n``, the number of images, as long as ``values``. An interval that cannot be
+        had is left out.
     """
     columns = _columns(results, rows, scores)
     found: dict[str, Any] = {}
@@ -36,11 +37,11 @@ def breakdown(results: Path, rows: Sequence[Row], scores: Mapping[str, ImageScor
         for metric, whole in scores.items():
             for value in values:
                 chosen = np.asarray(labels) == value
-                for line in intervals(part(whole, chosen)).itertuples():
-                    cell = {"mean": float(line.mean), "n": int(chosen.sum())}
-                    if not math.isnan(line.low):
-                        cell |= {"low": float(line.low), "high": float(line.high)}
-                    cells.setdefault(str(line.Index), {}).setdefault(metric, []).append(cell)
+                for key, line in intervals(part(whole, chosen)).to_dict("index").items():
+                    cell = {"mean": line["mean"], "n": int(chosen.sum())}
+                    if not math.isnan(line["low"]):
+                        cell |= {"low": line["low"], "high": line["high"]}
+                    cells.setdefault(str(key), {}).setdefault(metric, []).append(cell)
         found[name] = {"values": values, "cells": cells}
     return found
 
@@ -57,7 +58,9 @@ def part(scores: ImageScores, chosen: np.ndarray) -> ImageScores:
         images=[name for name, keep in zip(scores.images, chosen, strict=True) if keep],
         photos=[name for name, keep in zip(scores.photos, chosen, strict=True) if keep],
         values={key: value[:, chosen] for key, value in scores.values.items()},
-        scatter={key: value[:, chosen] for key, value in scores.scatter.items()},
+        scatter={
+            key: replace(scatter, values=scatter.values[:, chosen]) for key, scatter in scores.scatter.items()
+        },
     )
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ispbench.errors import UserError, suggest
 from ispbench.metrics.table import TABLE
 from ispbench.report.breakdown import breakdown
 from ispbench.report.curves import curves
 from ispbench.report.pictures import Pictures
 from ispbench.report.provenance import facts
+from ispbench.results import store
 from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
 from ispbench.results.leaderboard import leaderboard, ranked_rows
 from ispbench.results.rows import Ranking, Row
@@ -33,31 +35,36 @@ def contents(results: Path, metric: str, outputs: Path | None) -> dict[str, Any]
         What JSON can hold. The rows are those of `ispbench.results.leaderboard.leaderboard`, under the same names.
 
     Raises:
-        UserError: if there is no such folder, or for an unreadable record.
+        UserError: if there is no such folder, for an unreadable record, or if no evaluation has the score.
     """
     lines = _plain(leaderboard(results, metric))
-    places = {line["row"]: place for place, line in enumerate(lines)}
-    rows = sorted(ranked_rows(results, metric), key=lambda row: (row.ranking, places[row.key]))
+    places = {(line["ranking_key"], line["row"]): place for place, line in enumerate(lines)}
+
+    def place_of(row: Row) -> int:
+        return places[row.ranking.key, row.key]
+
+    rows = sorted(ranked_rows(results, metric), key=place_of)
+    if not rows:
+        _check(results, metric)
     pictures = Pictures(outputs)
     boards = []
     for ranking, group in groupby(rows, key=lambda row: row.ranking):
         members = list(group)
         board = _board(results, ranking, members, metric, pictures)
         board["rows"] = [
-            {**lines[places[row.key]], "index": index, "facts": facts(row)} for index, row in enumerate(members)
+            {**lines[place_of(row)], "index": index, "facts": facts(row)} for index, row in enumerate(members)
         ]
         boards.append(board)
     for board, files in zip(boards, pictures.embedded(), strict=True):
         board["files"] = files
     measured = dict.fromkeys(name for board in boards for name in board["metrics"])
-    ablations = curves(results, metric)
     return {
         "about": _about(rows),
         "names": _NAMES,
         "ranked_by": metric,
         "metrics": {name: describe(name) for name in dict.fromkeys((*measured, metric))},
         "boards": boards,
-        "ablations": ablations,
+        "ablations": curves(results, metric),
     }
 
 
@@ -73,6 +80,14 @@ def describe(metric: str) -> dict[str, Any]:
         "digits": entry.digits,
         "description": entry.description,
     }
+
+
+def _check(results: Path, metric: str) -> None:
+    """Tells a wrong name of a score from results that hold none."""
+    measured = dict.fromkeys(name for record in store.load(results) for name in record["metrics"])
+    if measured and metric not in measured:
+        hint = suggest(metric, measured)
+        raise UserError(f"No evaluation in {results} has {metric!r}.{hint} They have {', '.join(measured)}.")
 
 
 def _board(results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pictures: Pictures) -> dict[str, Any]:
@@ -97,27 +112,26 @@ def _board(results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pi
 
 def picks(scores: ImageScores) -> dict[str, dict[str, Any]]:
     """The images that a reader should see: the worst and the best over all rows, and the one they differ on most."""
-    table = image_table(scores)
+    table = image_table(scores)  # the most disputed first
     keys = list(scores.values)
-    means = table[keys].mean(axis=1)
-    worst, best = (means.idxmin(), means.idxmax()) if scores.higher_is_better else (means.idxmax(), means.idxmin())
+    means = table[keys].mean(axis=1).to_numpy()
+    ends = {"worst": int(means.argmin()), "best": int(means.argmax())}
+    if not scores.higher_is_better:
+        ends = {"worst": ends["best"], "best": ends["worst"]}
     about = describe(scores.metric)
-    unit = f" {about['unit']}" if about["unit"] else ""
 
-    def pick(place: Any, reason: str, value: float) -> dict[str, Any]:
-        line = table.loc[place]
+    def pick(place: int, reason: str, value: float) -> dict[str, Any]:
+        line = table.iloc[place]
+        told = f"{value:.{about['digits']}f} {about['unit']}".strip()
         return {
             "image": line["image"],
-            "reason": f"{reason} {value:.{about['digits']}f}{unit}",
+            "reason": f"{reason}: {told}",
             "scores": {key: float(line[key]) for key in keys},
         }
 
-    found = {
-        "worst": pick(worst, "has the worst mean over the rows:", means[worst]),
-        "best": pick(best, "has the best mean over the rows:", means[best]),
-    }
+    found = {name: pick(place, f"has the {name} mean over the rows", means[place]) for name, place in ends.items()}
     if len(keys) > 1:
-        found["disputed"] = pick(0, "sets the rows furthest apart:", table.loc[0, "spread"])
+        found["disputed"] = pick(0, "sets the rows furthest apart", float(table["spread"].iloc[0]))
     return found
 
 
@@ -151,7 +165,7 @@ def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The lines of a table without what is missing, in Python's own types."""
     return [
         {
-            name: value.item() if isinstance(value, np.generic) else value
+            str(name): value.item() if isinstance(value, np.generic) else value
             for name, value in line.items()
             if not pd.isna(value)
         }

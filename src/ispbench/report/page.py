@@ -20,7 +20,7 @@ def report(results: Path, metric: str = "psnr", outputs: Path | None = None) -> 
         outputs: Folder of the runs, whose checkpoints render the images; None for a page without images.
 
     Raises:
-        UserError: if there is no such folder, or for an unreadable record.
+        UserError: if there is no such folder, for an unreadable record, or if no evaluation has the score.
     """
     return assemble(contents(results, metric, outputs))
 

@@ -46,10 +46,14 @@ class Pictures:
         self._boards.append(found)
         if self.outputs is None:
             return "This page was made without images; the runs' checkpoints are not part of the results."
+        from rich.console import Console
+        from rich.progress import track
+
         from ispbench.report.rendering import render_row
 
         reasons: dict[str, list[str]] = {}
-        for row in rows[:_MOST_ROWS]:
+        shown = rows[:_MOST_ROWS]
+        for row in track(shown, f"Rendering {rows[0].ranking.protocol}", transient=True, console=Console(stderr=True)):
             try:
                 for image, sides in render_row(row, images, self.outputs).items():
                     place = found.setdefault(image, {})

@@ -1,5 +1,6 @@
 """What a row was made of, in words."""
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ def facts(row: Row) -> list[tuple[str, str]]:
     versions = {f"{name} {version}" for record in row.records for name, version in record["versions"].items()}
     software = [f"ispbench {version}" for version in _each(row, lambda record: record["ispbench"])]
     found = {
-        "command": "\n".join(f"python -m ispbench reproduce {record['id']}" for record in row.records),
+        "command": "\n".join(_each(row, _command)),
+        "made again by": "\n".join(f"python -m ispbench reproduce {key}" for key in _each(row, _repeatable)),
         "commit": " ".join(commits) + (", with uncommitted changes" if changed else ""),
         "commit of the training": " ".join(_each(row, lambda record: record["training"].get("commit"))),
         "versions": ", ".join([*software, *sorted(versions)]),
@@ -30,6 +32,17 @@ def facts(row: Row) -> list[tuple[str, str]]:
         "records": " ".join(record["id"] for record in row.records),
     }
     return [(name, value) for name, value in found.items() if value]
+
+
+def _command(record: Record) -> str:
+    """The command line that made a record; empty where it was made before commands were recorded."""
+    words = record.get("command") or []
+    return shlex.join(["python", "-m", "ispbench", *words]) if words else ""
+
+
+def _repeatable(record: Record) -> str:
+    """The key of an evaluation whose training can be repeated."""
+    return record["key"] if record.get("training_key") else ""
 
 
 def _each(row: Row, value: Callable[[Record], Any]) -> list[str]:

@@ -47,7 +47,7 @@ def render_row(row: Row, images: Sequence[str], outputs: Path) -> dict[str, Side
         folder = folder_of(outputs.absolute(), record.get("training_key") or "")
         if folder is not None:
             return _render(record, folder, images)
-    raise UserError(f"{outputs} holds no run folder of it.")
+    raise UserError("the output folder holds no run of it; give outputs=DIR.")
 
 
 @torch.inference_mode()
@@ -59,7 +59,7 @@ def _render(record: Record, folder: Path, images: Sequence[str]) -> dict[str, Si
     split = record["split"]
     source = data.source(split)
     if (protocol.full_name(data), source.fingerprint[:16]) != (record["protocol"], record["data"].get("fingerprint")):
-        raise UserError(f"{folder} is configured for other data than those that were scored.")
+        raise UserError(f"{folder.name} is configured for other data than what was scored.")
     model = _model(record, config, data, folder)
     device = next((value.device for value in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     with torch.inference_mode(False):
@@ -90,12 +90,12 @@ def _model(record: Record, config: "DictConfig", data: Any, folder: Path) -> Any
     """The model with the weights that were scored."""
     weights = folder / "checkpoints" / f"{record.get('checkpoint', {}).get('name', 'last')}.ckpt"
     if not weights.is_file():
-        raise UserError(f"{weights} is gone.")
+        raise UserError(f"{folder.name} has no checkpoints/{weights.name}.")
     scored = EvaluationRecord(key="", model=record["model"], dataset=record["dataset"], protocol=record["protocol"])
     source = Source(model=record["model"], dataset=record["dataset"], weights=weights)
     model = prepare(scored, config, data, source, build(config.model))
     if scored.weights != record.get("weights"):
-        raise UserError(f"{weights} is not the checkpoint that was scored.")
+        raise UserError(f"{folder.name} holds another checkpoint than the one that was scored.")
     return model
 
 

@@ -37,13 +37,12 @@ function breakdownPlot(rows, values, cell, metric, width) {
   const frame = { left: 52, right: width - 8, top: 26, bottom: height - 44 };
   const all = rows.flatMap((row) => values.flatMap((_, place) => [cell(row, place).mean, cell(row, place).low, cell(row, place).high]));
   const y = scale(all, frame.bottom, frame.top);
-  const band = (frame.right - frame.left) / values.length;
-  const x = { place: (place) => frame.left + (place + 0.5) * band, ticks: values.map((value, place) => [place, value]) };
+  const x = bands(values, frame.left, frame.right);
   const title = `${page.metrics[metric].label} by ${page.names[state.by] ?? state.by}`;
   const svg = canvas(width, height, title);
   axes(svg, frame, x, y, { x: "", y: page.metrics[metric].label });
   rows.forEach((row, number) => {
-    const shift = ((number + 0.5) / rows.length - 0.5) * Math.min(band * 0.7, 110);
+    const shift = ((number + 0.5) / rows.length - 0.5) * Math.min(x.width * 0.7, 110);
     values.forEach((value, place) => {
       const { mean, low: least, high: most, n } = cell(row, place);
       if (!known(mean)) return;

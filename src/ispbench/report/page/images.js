@@ -1,5 +1,6 @@
 // Two renderings of one image under a divider that moves, with zoom.
 
+const WHOLE = { split: 50, zoom: 1, x: 0, y: 0 };
 const PICKS = [["worst", "Worst"], ["best", "Best"], ["disputed", "Most disputed"]];
 
 function drawImages(board, metric, shown) {
@@ -12,6 +13,7 @@ function drawImages(board, metric, shown) {
   if (!picks.some(([name]) => name === state.pick)) state.pick = picks[0][0];
   const choose = (name) => {
     state.pick = name;
+    state.view = { ...WHOLE };
     update();
     document.querySelector("#images [aria-pressed=true]").focus();
   };
@@ -43,7 +45,7 @@ function imageScores(pick, metric, shown) {
 
 function compareView(files, sides) {
   const name = (key) => sides.find(([value]) => value === key)[1];
-  const view = { split: 50, zoom: 1, x: 0, y: 0 };
+  const view = state.view;
   const layer = (side) => element("div", { class: `layer ${side}` },
     element("img", { src: files[state[side]], alt: `${name(state[side])}, ${side} of the divider`, draggable: "false" }));
   const [left, right] = [layer("left"), layer("right")];

@@ -1,7 +1,7 @@
 // What is chosen, and drawing all that depends on it.
 
 const page = JSON.parse(document.getElementById("data").textContent);
-const state = { board: 0, metric: null, search: "", most: "", tier: "", all: false, sort: { by: "rank", descending: false } };
+const state = { board: 0, metric: null, search: "", most: "", tier: "", all: false, sort: { by: "rank", descending: false }, view: { ...WHOLE } };
 
 const label = (row) => [row.model, row.variant].filter(Boolean).join(" ");
 const low = (row, metric) => row[`${metric}_low`];
@@ -28,7 +28,10 @@ function drawFilters() {
   const tiers = [...new Set(board.rows.map((row) => row.tier))];
   const sizes = [["", "any size"], ["100000", "up to 100k parameters"], ["1000000", "up to 1M parameters"], ["10000000", "up to 10M parameters"]];
   replace("#filters",
-    select("Table", page.boards.map(({ title }, number) => [String(number), title]), String(state.board), chooseBoard),
+    select("Table", page.boards.map(({ title }, number) => [String(number), title]), String(state.board), (number) => {
+      chooseBoard(number);
+      document.querySelector("#filters select").focus();
+    }),
     select("Score", board.metrics.map((name) => [name, page.metrics[name].label]), state.metric, change("metric")),
     element("label", {}, element("span", {}, "Model"), search),
     select("Size", sizes, state.most, change("most")),

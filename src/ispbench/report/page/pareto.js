@@ -1,32 +1,39 @@
 // Quality against parameters, operations and time.
 
-const COSTS = [["params", "Parameters"], ["gmacs", "GMACs"], ["latency_ms", "Latency, ms"]];
+// A cost: its title, what rows must agree in for it to compare, and how a plot without any says so.
+const COSTS = [
+  { cost: "params", title: "Parameters", same: [], none: "a number of parameters" },
+  { cost: "gmacs", title: "GMACs", same: ["gmacs_input"], none: "a count of operations" },
+  { cost: "latency_ms", title: "Latency, ms", same: ["device", "precision", "latency_input"], none: "a latency" },
+];
 
 function drawPareto(board, metric, shown) {
-  const figures = COSTS.flatMap(([cost, title]) => {
-    if (cost !== "latency_ms") return [paretoFigure(board, metric, shown, cost, title)];
-    const devices = [...new Set(shown.filter((row) => known(row.latency_ms)).map((row) => row.device))];
-    if (!devices.length) return [paretoFigure(board, metric, shown, cost, title)];
-    return devices.map((device) =>
-      paretoFigure(board, metric, shown.filter((row) => row.device === device), cost, `${title}, ${device}`));
+  const figures = COSTS.flatMap((about) => {
+    const groups = new Map();
+    for (const row of shown.filter((row) => known(row[metric]) && known(row[about.cost]))) {
+      const group = about.same.map((name) => row[name]).filter(known).join(", ");
+      groups.set(group, [...(groups.get(group) ?? []), row]);
+    }
+    if (!groups.size) groups.set("", []);
+    return [...groups].map(([group, rows]) => paretoFigure(rows, metric, about, group));
   });
   const place = document.querySelector("#cost .plots");
   place.replaceChildren(...figures.map(({ figure }) => figure));
-  for (const { figure, draw } of figures) if (draw) figure.append(draw(figure.clientWidth || 480));
+  for (const { figure, draw } of figures) draw?.(figure.clientWidth || 480);
 }
 
-function paretoFigure(board, metric, shown, cost, title) {
-  const rows = shown.filter((row) => known(row[metric]) && row[cost] > 0);
-  const figure = element("figure", { "data-cost": cost }, element("figcaption", {}, title));
-  if (!rows.length) {
-    figure.append(element("p", { class: "note" }, `None of these rows has ${cost === "params" ? "a number of parameters" : cost === "gmacs" ? "a count of operations" : "a latency"}.`));
-    return { figure };
-  }
-  return { figure, draw: (width) => paretoPlot(rows, metric, cost, title, width) };
+function paretoFigure(rows, metric, { cost, title, none }, group) {
+  const figure = element("figure", { "data-cost": cost }, element("figcaption", {}, [title, group].filter(Boolean).join(", ")));
+  const placed = rows.filter((row) => row[cost] > 0);
+  const free = rows.filter((row) => !(row[cost] > 0));
+  if (free.length) figure.append(element("p", { class: "note" }, `Not drawn, since it is 0: ${free.map(label).join(", ")}.`));
+  if (!rows.length) figure.append(element("p", { class: "note" }, `None of these rows has ${none}.`));
+  if (!placed.length) return { figure };
+  return { figure, draw: (width) => figure.append(paretoPlot(placed, metric, cost, title, width)) };
 }
 
 function paretoPlot(rows, metric, cost, title, width) {
-  const height = Math.round(Math.min(380, Math.max(260, width * 0.72)));
+  const height = Math.round(Math.min(380, Math.max(320, width * 0.72)));
   const frame = { left: 52, right: width - 12, top: 26, bottom: height - 44 };
   const better = page.metrics[metric].higher;
   const x = scale(rows.map((row) => row[cost]), frame.left, frame.right, { log: true, pad: 0.1 });
@@ -38,7 +45,7 @@ function paretoPlot(rows, metric, cost, title, width) {
   svg.append(shape("path", { d: frontLine(rows, metric, cost, x, y, frame), class: "front" }));
   const points = rows.map((row) => {
     const [top, bottom] = [high(row, metric) ?? row[metric], low(row, metric) ?? row[metric]].map(y.place).sort((a, b) => a - b);
-    return { row, x: x.place(row[cost]), y: y.place(row[metric]), top, bottom, text: clipped(label(row)) };
+    return { row, x: x.place(row[cost]), y: y.place(row[metric]), top, bottom, text: clipped(label(row), 28) };
   });
   const placed = placeLabels(points, frame);
   for (const { row, x: left, y: middle, text, labelX, labelY, anchor, far } of placed) {
@@ -51,10 +58,6 @@ function paretoPlot(rows, metric, cost, title, width) {
       labelX === undefined ? null : shape("text", { x: labelX, y: labelY + 4, "text-anchor": anchor, class: "label" }, text)));
   }
   return svg;
-}
-
-function clipped(text) {
-  return text.length > 28 ? `${text.slice(0, 27)}…` : text;
 }
 
 /** The rows that no other beats at the same cost or less, as steps. */

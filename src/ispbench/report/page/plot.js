@@ -51,6 +51,17 @@ function logTicks(low, high, count) {
   return ticks;
 }
 
+/** Names at equal distances; those that would run into each other are clipped. */
+function bands(names, from, to) {
+  const width = (to - from) / names.length;
+  const most = Math.max(3, Math.floor(width / 6.5));
+  return { width, place: (index) => from + (index + 0.5) * width, ticks: names.map((name, index) => [index, clipped(name, most)]) };
+}
+
+function clipped(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+}
+
 /** An SVG as wide as its place, with axes; `x` and `y` are scales of `frame`'s edges. */
 function canvas(width, height, title) {
   return shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": title });

@@ -2,7 +2,7 @@
 
 function drawProvenance(board, shown) {
   replace("#provenance .body", shown.map((row) => {
-    const facts = row.facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, name === "command" ? element("code", {}, value) : value)]);
+    const facts = row.facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, ["command", "made again by"].includes(name) ? element("code", {}, value) : value)]);
     return element("details", { id: `row-${row.row}` }, element("summary", {}, label(row)), element("dl", {}, facts.flat()));
   }));
 }
