@@ -60,7 +60,7 @@ def _sheet(ranked: pd.DataFrame, beneath: pd.DataFrame) -> Sheet:
     title = first["ranking"] + (", simulated sensor" if rows["simulated"].any() else "")
     notes = list(_notes(rows))
     if len(beneath):
-        notes.append(f"Without a rank: {', '.join(beneath['model'])}, which learns nothing.")
+        notes.append("A row without a rank learns nothing, and so keeps within any budget.")
     return Sheet(title, headings, lines, _TEXTS, notes)
 
 
@@ -73,9 +73,8 @@ def _notes(rows: pd.DataFrame) -> Iterator[str]:
         f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
         "In brackets, 95 % intervals over photographs and seeds."
     )
-    single = rows.loc[(rows["seeds"] == 1) & (rows["trained_on"] != ""), "model"]
-    if len(single):
-        yield f"One training alone: {', '.join(single)}. Another seed may change what holds for it."
+    if ((rows["seeds"] == 1) & (rows["trained_on"] != "")).any():
+        yield "What is said of a row of one seed holds for that training; another may come out differently."
     inputs = rows["gmacs_input"].dropna().unique()
     devices = rows.loc[rows["latency_ms"].notna(), "device"].dropna().unique()
     if len(inputs):
