@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ispbench.errors import UserError
 from ispbench.evaluation.weights import evaluate_weights
-from ispbench.results import store
 from ispbench.results.differences import differences
+from ispbench.results.reading import read_any
 from ispbench.results.verifications import verify
 
 TOLERANCE = 5e-4  # of a score, relative to it where it is above 1: between processors outputs round differently
@@ -27,7 +27,7 @@ def evaluate_again(path: Path, weights: Path, overrides: Sequence[str]) -> Path:
     Raises:
         UserError: if something else was evaluated, or other scores come out.
     """
-    record = store.read(path)
+    record = read_any(path)
     command = [] if weights.is_dir() or (weights.parent.parent / "config.yaml").is_file() else record.get("command", [])
     with tempfile.TemporaryDirectory() as folder:
         places = [f"paths.results={folder}/results", f"paths.outputs={folder}/outputs"]

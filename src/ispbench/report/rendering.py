@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
+from ispbench.checkpoint_files import read
 from ispbench.config import build, load_run
 from ispbench.data.pairs import PairDataset
 from ispbench.errors import UserError
@@ -92,7 +93,7 @@ def _model(record: Record, config: "DictConfig", data: Any, folder: Path) -> Any
     if not weights.is_file():
         raise UserError(f"{folder.name} has no checkpoints/{weights.name}.")
     scored = EvaluationRecord(key="", model=record["model"], dataset=record["dataset"], protocol=record["protocol"])
-    source = Source(model=record["model"], dataset=record["dataset"], weights=weights)
+    source = Source(model=record["model"], dataset=record["dataset"], weights=read(weights))
     model = prepare(scored, config, data, source, build(config.model))
     if scored.weights != record.get("weights"):
         raise UserError(f"{folder.name} holds another checkpoint than the one that was scored.")

@@ -24,6 +24,7 @@ _MAPPINGS: Mapping[str | None, tuple[str, ...]] = {
         "by",
         "complexity",
         "efficiency",
+        "dynamic",
     ),
     None: ("config", "data", "notes", "metrics", "complexity", "efficiency", "training"),
 }
@@ -70,6 +71,11 @@ def read(path: Path, kind: str | None) -> dict[str, Any]:
     if fault := _fault(record, path, kind):
         raise UserError(f"{path} is not a sound record ({fault}); delete or restore it.")
     return record
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """A record of the kind that its folder holds, ``trainings`` or ``evaluations``; see `read`."""
+    return read(path, path.parent.name.removesuffix("s"))
 
 
 def _fault(record: Mapping[str, Any], path: Path, kind: str | None) -> str:

@@ -6,10 +6,9 @@ from itertools import product
 from pathlib import Path
 
 from ispbench.errors import UserError
-from ispbench.results import store
 from ispbench.results.leaderboard import Filters
 from ispbench.results.lookup import find
-from ispbench.results.rows import UNTRAINED, Row, rows_of, without_ablations
+from ispbench.results.rows import UNTRAINED, Row, load_rows, without_ablations
 
 _SCORED = ("protocol", "split", "rules", "fingerprint", "limit", "definition")
 _TRAINED = ("trained_on", "budget")
@@ -39,7 +38,7 @@ def selected(
     """
     if len(set(names)) < len(names):
         raise UserError("Each row can be named only once; give parts of ids to compare seeds of one model.")
-    everything = rows_of(store.load(results), metric)
+    everything = load_rows(results, metric)
     choices = [_meant(name, everything, filters) for name in names]
     sets = [list(rows) for rows in product(*choices)]
     found = sorted((rows for rows in sets if not _reasons(rows, mixed)), key=lambda rows: [row.ranking for row in rows])

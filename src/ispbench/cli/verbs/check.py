@@ -5,7 +5,7 @@ could not be verified here is told as open. With again=true the weights are eval
 out, a verification is written, and the row's tier is "checked".
 
   ispbench check results/evaluations/metaisp-zrr-s0-*.json weights=outputs/RUN/checkpoints
-  ispbench check metaisp-zrr-s0-original weights=outputs/RUN again=true data.root=/data/ZRR
+  ispbench check metaisp-zrr-s0-original weights=outputs/RUN again=true data=zrr data.root=/data/ZRR
 """
 
 from dataclasses import dataclass

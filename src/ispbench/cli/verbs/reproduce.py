@@ -4,7 +4,7 @@ ID is a part of an evaluation's id. Its command is run from a checkout of its co
 machine: say where the data are. If the score lies within the scatter of the row's seeds, a verification is written, and
 the row's tier is "reproduced".
 
-  ispbench reproduce metaisp-zrr-s0-original data.root=/data/ZRR
+  ispbench reproduce metaisp-zrr-s0-original data=zrr data.root=/data/ZRR
   ispbench reproduce 8e976aa183811b2e experiment=photos model=metaisp data.track=one-camera data.root=photos
 """
 
