@@ -10,7 +10,7 @@ from PIL import Image
 
 import ispbench
 from ispbench.console import say
-from ispbench.errors import UserError, mistake_in
+from ispbench.errors import mistake_in
 from ispbench.rendering.lineup import Renderer
 from ispbench.rendering.photo import Photo, Sensor, read_photo
 from ispbench.rendering.saving import save

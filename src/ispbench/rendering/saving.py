@@ -70,7 +70,9 @@ def _tiff(image: NDArray[Any], exif: Image.Exif) -> bytes:
         extratags=[
             *texts,
             (int(ExifTags.Base.Orientation), _SHORT, 1, exif[ExifTags.Base.Orientation], True),
-            *((tag + 1, _LONG, 1, 0, True) for tag in inner),  # tifffile does not write these; the next number stands in
+            *(
+                (tag + 1, _LONG, 1, 0, True) for tag in inner
+            ),  # tifffile does not write these; the next number stands in
         ],
     )
     coded.seek(0)

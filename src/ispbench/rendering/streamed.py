@@ -8,7 +8,6 @@ each operation is complete before the next one starts. So the result is that of 
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -104,7 +103,9 @@ class Streamed(TorchDispatchMode):
             return self._by_rows if [index is not None for index in args[1]] == [False, True] else None
         if packet in _REDUCTIONS and args[0].dim() == 4 and len(args) > 1:
             dims = args[2] if packet is _aten.linalg_vector_norm else args[1]
-            dims = {dim % 4 for dim in (dims if isinstance(dims, Sequence) else [dims] if dims is not None else range(4))}
+            dims = {
+                dim % 4 for dim in (dims if isinstance(dims, Sequence) else [dims] if dims is not None else range(4))
+            }
             return self._by_rows if dims == {1} else None if 1 in dims else self._by_channels
         if packet in _JOINS:
             axis = args[1] if len(args) > 1 else 0
@@ -172,7 +173,7 @@ class Streamed(TorchDispatchMode):
         start, count = 0, grain
         while start < length:
             part = min(count, length - start)
-            cut_args, cut_kwargs = tree_map(partial(_if_tensor, partial(cut, start=start, count=part)), (args, kwargs))
+            cut_args, cut_kwargs = _cut((args, kwargs), cut, start, part)
             pieces, spec = tree_flatten(func(*cut_args, **cut_kwargs))
             along = [axis if piece.dim() > 1 else 0 for piece in pieces]
             if into is None and not results:
@@ -256,8 +257,8 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _if_tensor(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    return change(value) if isinstance(value, Tensor) else value
+def _cut(tree: Any, cut: Callable[[Tensor, int, int], Tensor], start: int, count: int) -> Any:
+    return tree_map(lambda leaf: cut(leaf, start, count) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def _size(tensors: Sequence[Tensor]) -> int:

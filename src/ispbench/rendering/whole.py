@@ -86,4 +86,6 @@ def _memory_watched() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        raise UserError("The memory does not suffice for this photo; set device=cpu, and memory= to fewer GiB.") from error
+        raise UserError(
+            "The memory does not suffice for this photo; set device=cpu, and memory= to fewer GiB."
+        ) from error

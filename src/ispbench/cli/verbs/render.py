@@ -1,11 +1,11 @@
 """Render whole photos with one model or several side by side.
 
-Each photo is saved as FILE-MODEL.png, in the size of the sensor and upright, with its EXIF and a profile that says sRGB.
-Camera files bring their own levels, CFA and white balance; for Bayer images, say the sensor: data=zrr, or
-data.black_level=63 data.white_level=1020 data.cfa=RGGB. With several models there is a contact sheet, too, beside
-LibRaw's rendering and the camera's own preview.
+Each photo is saved as FILE-MODEL.png: upright, in the size of the sensor, with its EXIF and an sRGB profile. Camera
+files bring their own levels, CFA and white balance; for Bayer images, say the sensor: data=zrr, or data.black_level=63
+data.white_level=1020 data.cfa=RGGB. Several models also make a contact sheet, which shows LibRaw's rendering and the
+camera's own preview as well.
 
-A photo always goes through a network as a whole. On a CPU, what does not fit into memory= is kept on disk meanwhile.
+Whatever its size, a photo goes through a network as a whole. On a CPU, what exceeds memory= is kept on disk meanwhile.
 
   ispbench render IMG_0001.CR2 weights=RUN out=photos
   ispbench render ROOT/photos weights=RUN_A weights=RUN_B model=classical format=tiff bits=16
