@@ -71,11 +71,11 @@ def run(settings: Settings) -> None:
             compose([f"model={entry.name}", *common, *entry.options])
 
     from ispbench.data.cache import cache_folder
+    from ispbench.evaluation.deploy import merge_branches
     from ispbench.rendering.job import Job
     from ispbench.rendering.lineup import line_up
 
-    said = any(word.lstrip("+").startswith("data") for word in settings.overrides)
-    renderers = line_up(entries, common, sensor if said else None, settings.balance, settings.device)
+    renderers = line_up(entries, common, settings.balance, settings.device)
     with_sheet = len(renderers) > 1 if settings.sheet is None else settings.sheet
     endings = [f"-{renderer.label}.{settings.format}" for renderer in renderers]
     folder = settings.out or Path(config.paths.outputs) / "render"
@@ -83,6 +83,7 @@ def run(settings: Settings) -> None:
     scratch = cache_folder(config.paths.cache)
     job = Job(renderers, sensor, scratch, int(settings.bits), round(settings.memory * _GIB))
     for renderer in renderers:
+        merge_branches(renderer.model)
         if len(renderers) > 1 and renderer.weights:
             say(f"{renderer.label}: {renderer.weights}")
     _work(job, results, with_sheet)
