@@ -51,7 +51,9 @@ def test_a_run_has_a_training_and_an_evaluation_that_names_it(trained):
     assert training["training"]["steps"] == 2
     assert training["training"]["learning_rate"] == pytest.approx(5e-4)
     checkpoint = run_folder(trained) / "checkpoints" / "last.ckpt"
-    assert describe(checkpoint)["training"] == training["key"]
+    about = describe(checkpoint)
+    assert about["training"] == training["key"]
+    assert (about["levels"], about["balanced"]) == ([4096, 65535], False)
     assert training["training"]["checkpoints"]["last"] == evaluation["weights"]
     assert evaluation["checkpoint"]["name"] == "last"
     assert evaluation["checkpoint"]["step"] == 2

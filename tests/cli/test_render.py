@@ -1,3 +1,4 @@
+import os
 import re
 
 import cv2
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from PIL import Image
 
 from ispbench.cli.main import dispatch
 from ispbench.config import compose
@@ -12,6 +14,7 @@ from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
 from ispbench.raw.camera_file import read_camera
+from ispbench.raw.camera_targets import libraw_rendering
 from ispbench.rendering.photo import Sensor, read_photo
 from tests.conftest import TINY_METAISP, ispbench
 from tests.raw.dng import write_dng
@@ -99,14 +102,14 @@ def test_a_camera_file_reaches_the_network_as_in_training(tmp_path, rng):
     assert rendered.max() > 1
 
 
-def test_a_full_resolution_folder_in_tiles(tmp_path, rng, weights):
+def test_a_full_resolution_folder(tmp_path, rng, weights):
     """The layout of ZRR's full_resolution/huawei_raw, at a fraction of its size; one file is 8-bit, one is broken."""
     folder = tmp_path / "full_resolution" / "huawei_raw"
     folder.mkdir(parents=True)
     for name, bits, kind in (("1", 10, np.uint16), ("2", 8, np.uint8), ("3", 10, np.uint16)):
         cv2.imwrite(str(folder / f"{name}.png"), rng.integers(63, 2**bits, (96, 128)).astype(kind))
     (folder / "3.png").write_bytes(b"cut")
-    arguments = ["render", folder, *TINY_METAISP, f"weights={weights[0]}", "data=zrr", "tile=64", "overlap=16"]
+    arguments = ["render", folder, *TINY_METAISP, f"weights={weights[0]}", "data=zrr", "memory=0"]
     done = ispbench(*arguments, "out=out", "device=cpu", cwd=tmp_path)
     assert done.returncode == 1
     assert "1 of 3 photos failed, 2 are saved" in done.stderr
@@ -119,15 +122,65 @@ def test_whatever_is_wrong_with_one_photo_the_others_are_rendered(photo, tmp_pat
     (tmp_path / "a.npy").write_bytes(b"PK\x03\x04 a zip file under a wrong name")
     (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"2 of 3 photos failed, 1 are saved\. .*a\.npy.*b\.npy"):
+    with pytest.raises(UserError, match=r"(?s)2 of 3 photos failed, 1 are saved\..*a\.npy.*b\.npy"):
         dispatch(["render", "a.npy", "b.npy", "photo.dng", "model=classical", "device=cpu", "data=zrr"])
     assert read(tmp_path / "outputs" / "render" / "photo-classical.png").shape == (120, 160, 3)
 
 
-def test_the_last_model_counts(photo, tmp_path, monkeypatch):
+def test_several_models_and_a_contact_sheet(weights, tmp_path, rng, monkeypatch, capsys):
+    """One of the two runs was trained on white-balanced RAW; one photo has black above white."""
+    path, model = weights
+    state = torch.load(path)
+    options = {"width": 8, "basis_dim": 8, "num_bases": 2}
+    about = {"model": "metaisp", "options": options, "levels": [4096, 65535], "balanced": True}
+    torch.save(state | {"ispbench": about}, tmp_path / "balanced.ckpt")
+    linear = scene(rng, 120, 160)
+    jpeg = np.full((60, 80, 3), 90, np.uint8)
+    (tmp_path / "photos").mkdir()
+    photo = photograph(tmp_path / "photos" / "tall.dng", linear, orientation=6, jpeg=jpeg)
+    photograph(tmp_path / "photos" / "bad.dng", linear, black=60, white=40)
+    (tmp_path / "photos" / "gone.dng").symlink_to("nowhere.dng")
+    os.mkfifo(tmp_path / "photos" / "pipe.dng")
     monkeypatch.chdir(tmp_path)
-    dispatch(["render", "photo.dng", "model=metaisp", "model=classical", "device=cpu", "--out", "here"])
-    assert (tmp_path / "here" / "photo-classical.png").is_file()
+    arguments = ["photos", "weights=balanced.ckpt", *TINY_METAISP, f"weights={path}", "model=classical"]
+    with pytest.raises(UserError, match=r"(?s)2 of 3 photos failed, 1 are saved.*bad\.dng.*gone\.dng"):
+        dispatch(["render", *arguments, "out=out", "device=cpu", "format=tiff", "bits=16"])
+    names = ["metaisp-1.tiff", "metaisp-2.tiff", "classical.tiff", "sheet.jpg"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(f"tall-{name}" for name in names)
+    camera = read_camera(photo)
+    raw = camera.canonical()
+    balanced = np.minimum(raw * np.array([2, 1, 1, 1.6], np.float32)[:, None, None], 1)
+    for number, values in ((1, balanced), (2, raw)):
+        with torch.no_grad():
+            expected = model(torch.from_numpy(values)[None])[0].permute(1, 2, 0).numpy() * 65535
+        image = cv2.imread(f"out/tall-metaisp-{number}.tiff", cv2.IMREAD_UNCHANGED)[..., ::-1]
+        assert image.dtype == np.uint16
+        np.testing.assert_allclose(image, np.rot90(expected, -1), atol=60)
+    sheet = Image.open("out/tall-sheet.jpg")
+    assert sheet.size == (3 * (120 + 12) + 12, 2 * (160 + 12 + 26) + 12)
+    libraw = np.rot90(libraw_rendering(camera), -1)
+    np.testing.assert_allclose(np.asarray(sheet)[236:396, 12:132], libraw, atol=20)
+    assert np.asarray(sheet)[260:300, 150:200].mean() == pytest.approx(90, abs=3)
+    said = capsys.readouterr().out
+    assert "metaisp-1: balanced.ckpt" in said
+    assert "white balance R x2.00 B x1.60 (from the file) -> out/tall-metaisp-1.tiff" in said
+
+
+def test_levels_are_those_of_the_training(tmp_path, rng, monkeypatch):
+    """A camera file brings its own levels; a network that keeps the black level sees those that it knows."""
+    torch.manual_seed(0)
+    options = {"width": 4, "encoder_blocks": [1], "decoder_blocks": [1]}
+    model = build_model("nafnet_w32", [f"model.{key}={value}" for key, value in options.items()]).eval()
+    content = {"state_dict": {f"model.net.{name}": value for name, value in model.net.state_dict().items()}}
+    about = {"model": "nafnet_w32", "options": options, "levels": [1000.0, 4000.0], "balanced": False}
+    torch.save(content | {"ispbench": about}, tmp_path / "best.ckpt")
+    photo = photograph(tmp_path / "photo.dng", scene(rng, 64, 96))
+    monkeypatch.chdir(tmp_path)
+    dispatch(["render", "photo.dng", "weights=best.ckpt", "out=out", "device=cpu"])
+    with torch.no_grad():
+        raw = torch.from_numpy(read_camera(photo).canonical())[None, [3, 1, 0, 2]]
+        expected = (model.net(raw * 0.75 + 0.25).clamp(0, 1)[0] * 255).round().permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(read(tmp_path / "out" / "photo-nafnet_w32.png"), expected, atol=1)
 
 
 def test_nothing_is_overwritten_unasked(photo, tmp_path):
@@ -162,9 +215,10 @@ def test_the_photo_stands_upright_and_its_phase_is_normalised(tmp_path, rng):
         (["photo.dng", "model=metaips"], "Did you mean 'metaisp'"),
         (["model=classical"], "Say FILE: a camera file"),
         (["none.dng", "model=classical"], "There is no file none.dng"),
-        (["photo.dng", "model=classical", "tile=33"], "tile=33 is not an even number"),
-        (["photo.dng", "model=classical", "tile=big"], "tile is a whole number of at least 32, not 'big'"),
-        (["photo.dng", "model=classical", "format=gif"], "format is one of png, jpg, not 'gif'"),
+        (["photo.dng", "model=classical", "memory=all"], "memory is a number of at least 0, not 'all'"),
+        (["photo.dng", "model=classical", "format=gif"], "format is one of png, tiff, jpg, not 'gif'"),
+        (["photo.dng", "model=classical", "format=jpg", "bits=16"], "A JPEG has 8 bits"),
+        (["photo.dng", "model=classical", "model=metaisp"], "metaisp is not trained; give its weights"),
         (["photo.dng", "model=classical", "data.black_level=900", "data.white_level=90"], "must lie below"),
         (["photo.dng", "twin/photo.dng", "model=classical"], "would both become"),
         (["photo.dng", "model=classical", "modle.gamma=2"], "Did you mean 'model'?"),

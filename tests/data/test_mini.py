@@ -100,6 +100,7 @@ def test_training_draws_a_new_capture_for_every_crop():
 def test_tracks(track, protocol, cameras):
     data = mini(f"data.track={track}", "data.unseen=imx219", "data.val_captures=9")
     assert data.protocol == f"{protocol}/original-gt"
+    assert data.balanced == (track == "known-light")
     for split, expected in zip(("train", "test"), cameras, strict=True):
         assert set(data.ranges[split].cameras) == expected
     columns = data.source("test").columns

@@ -1,5 +1,7 @@
 import errno
 import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +100,14 @@ def test_a_full_disk_is_a_sentence(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(UserError, match=r"scratch space in .*No space left.*paths\.cache"):
         render(Bilinear(), raw, tmp_path, memory=0)
+
+
+def test_a_small_disk_is_told_before_the_work(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=1000))
+    shares = []
+    with pytest.raises(UserError, match=r"0\.0 GiB of scratch space in .*none/yet, which has 0\.0 GiB left"):
+        render(Bilinear(), raw, tmp_path / "none" / "yet", memory=0, advance=shares.append)
+    assert not shares
 
 
 def test_scratch_space_vanishes_with_its_tensors(tmp_path):

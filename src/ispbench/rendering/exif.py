@@ -56,8 +56,10 @@ class Exif:
             width: Of the rendering, in pixels.
         """
         exif = Image.Exif()
-        exif.update({**self.main, _BASE.Software: software, _BASE.Orientation: 1})
-        size = {_BASE.ExifImageWidth: width, _BASE.ExifImageHeight: height, _BASE.ColorSpace: _SRGB}
+        exif.update(self.main)
+        exif[_BASE.Software] = software
+        exif[_BASE.Orientation] = 1
+        size: Tags = {_BASE.ExifImageWidth: width, _BASE.ExifImageHeight: height, _BASE.ColorSpace: _SRGB}
         exif.get_ifd(_IFD.Exif).update({**self.photo, **size})
         if self.gps:
             exif.get_ifd(_GPS).update(self.gps)
@@ -75,7 +77,7 @@ def read_exif(path: Path) -> Exif:
         except rawpy.LibRawError:
             preview = None
         if preview is not None and preview.format == rawpy.ThumbFormat.JPEG:
-            with io.BytesIO(preview.data) as data:
+            with io.BytesIO(bytes(preview.data)) as data:
                 _try(exif, lambda source: source.load(Image.open(data).info.get("exif", b"")))
         _merge(exif.photo, _exposure(raw))
         if raw.other.artist:
@@ -121,7 +123,7 @@ def _exposure(raw: rawpy.RawPy) -> Tags:
         _BASE.FocalLength: round(other.focal_length, 2),
         _BASE.LensModel: raw.lens.model,
     }
-    tags = {tag: value for tag, value in measured.items() if value}
+    tags: Tags = {tag: value for tag, value in measured.items() if value}
     if other.timestamp is not None and other.timestamp.year > 1970:
         tags[_BASE.DateTimeOriginal] = other.timestamp.strftime("%Y:%m:%d %H:%M:%S")
     return tags

@@ -13,7 +13,6 @@ from ispbench.config import build, compose
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.rendering.entries import Entry
-from ispbench.rendering.photo import Sensor
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,18 @@ class Renderer:
     @property
     def title(self) -> str:
         """What tells it from others on a contact sheet."""
-        return f"{self.label}, white balance as shot" if self.balanced else self.label
+        return f"{self.label}, white-balanced RAW" if self.balanced else self.label
 
 
-def line_up(
-    entries: Sequence[Entry], common: Sequence[str], levels: Sensor | None, balanced: bool | None, device: str
-) -> list[Renderer]:
+def line_up(entries: Sequence[Entry], common: Sequence[str], balanced: bool | None, device: str) -> list[Renderer]:
     """Builds the models and loads their weights.
+
+    Networks that see the black level get the levels of their training, if the weights tell them, else those of the
+    data.
 
     Args:
         entries: From `entries_of`.
         common: Overrides of all of them.
-        levels: For networks that see the black level; None: those of each model's training, if its weights tell.
         balanced: Whether they take white-balanced RAW; None: if they were trained on it.
         device: auto, cpu or cuda.
 
@@ -69,8 +68,7 @@ def line_up(
             load_weights(model, file, name)
         elif any(value.requires_grad for value in model.parameters()):
             raise UserError(f"{name} is not trained; give its weights: weights=RUN_FOLDER/checkpoints/best.ckpt.")
-        black, white = told.get("levels", (config.data.black_level, config.data.white_level))
-        model.set_levels(*(levels.black, levels.white) if levels else (black, white))
+        model.set_levels(*told.get("levels", (config.data.black_level, config.data.white_level)))
         label = name if Counter(names)[name] == 1 else f"{name}-{names[: number + 1].count(name)}"
         takes_balanced = bool(told.get("balanced")) if balanced is None else balanced
         renderers.append(Renderer(label, model.eval().to(place), takes_balanced, file))

@@ -42,7 +42,7 @@ def panel(title: str, image: NDArray[Any], aspect: float = 1.0) -> Panel:
     scale = min(1.0, _LONG_SIDE / max(height, width))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return Panel(title, (small >> 8 if small.dtype == np.uint16 else small).astype(np.uint8))
+    return Panel(title, (small // (257 if small.dtype == np.uint16 else 1)).astype(np.uint8))
 
 
 def sheet(panels: Sequence[Panel]) -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ each operation is complete before the next one starts. So the result is that of 
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -34,15 +33,13 @@ _CHANNELWISE = {
     _aten.constant_pad_nd,
     _aten.reflection_pad2d,
     _aten.replication_pad2d,
-    _aten.pixel_shuffle,
-    _aten.pixel_unshuffle,
     _aten._fft_r2c,
     _aten._fft_c2c,
     _aten._fft_c2r,
 }
 # Likewise, with a result that may be of any size.
 _RESIZING = {_aten.upsample_nearest2d, _aten.upsample_bilinear2d, _aten.upsample_bicubic2d}
-# What acts on each row by itself, beside PyTorch's own list of what acts on each value by itself.
+# What acts on a row, or on a few, at a time, besides all that PyTorch tags as pointwise.
 _ROWWISE = {
     _aten.clone,
     _aten._to_copy,
@@ -52,6 +49,8 @@ _ROWWISE = {
     _aten.zeros_like,
     _aten.ones_like,
     _aten.full_like,
+    _aten.pixel_shuffle,
+    _aten.pixel_unshuffle,
 }
 _REDUCTIONS = {_aten.mean, _aten.sum, _aten.amax, _aten.amin, _aten.var, _aten.var_mean, _aten.linalg_vector_norm}
 _JOINS = {_aten.cat, _aten.stack}
@@ -124,17 +123,18 @@ class Streamed(TorchDispatchMode):
             has = tensor.dim() > 1 and tensor.shape[axis] == length
             return tensor.narrow(axis, start, count) if has else tensor
 
-        return self._in_pieces(func, args, kwargs, cut, axis, length, into=args[0] if writes else None)
+        grain = args[1] if func.overloadpacket is _aten.pixel_unshuffle else 1
+        return self._in_pieces(func, args, kwargs, cut, axis, length, grain, args[0] if writes else None)
 
     def _by_channels(self, func: Any, args: Any, kwargs: Any) -> Any:
         channels = args[0].shape[1]
 
         def cut(tensor: Tensor, start: int, count: int) -> Tensor:
-            axis = min(1, tensor.dim() - 1)
-            return tensor.narrow(axis, start, count) if tensor.shape[axis] == channels else tensor
+            axis = 1 if tensor.dim() > 1 else 0
+            has = tensor.dim() > 0 and tensor.shape[axis] == channels
+            return tensor.narrow(axis, start, count) if has else tensor
 
-        grain = args[1] ** 2 if func.overloadpacket is _aten.pixel_shuffle else 1
-        return self._in_pieces(func, args, kwargs, cut, 1, channels, grain)
+        return self._in_pieces(func, args, kwargs, cut, 1, channels)
 
     def _bmm(self, func: Any, args: Any, kwargs: Any) -> Any:
         first, second = args
@@ -174,7 +174,7 @@ class Streamed(TorchDispatchMode):
         start, count = 0, grain
         while start < length:
             part = min(count, length - start)
-            cut_args, cut_kwargs = tree_map(partial(_if_tensor, partial(cut, start=start, count=part)), (args, kwargs))
+            cut_args, cut_kwargs = _cut((args, kwargs), cut, start, part)
             pieces, spec = tree_flatten(func(*cut_args, **cut_kwargs))
             along = [axis if piece.dim() > 1 else 0 for piece in pieces]
             if into is None and not results:
@@ -258,8 +258,8 @@ def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _if_tensor(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    return change(value) if isinstance(value, Tensor) else value
+def _cut(tree: Any, cut: Callable[[Tensor, int, int], Tensor], start: int, count: int) -> Any:
+    return tree_map(lambda leaf: cut(leaf, start, count) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def _size(tensors: Sequence[Tensor]) -> int:

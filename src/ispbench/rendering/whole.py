@@ -3,6 +3,7 @@
 image = render(model.eval(), raw, scratch=Path("/tmp"))
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from ispbench.rendering.streamed import Streamed
 
 _LEAST = 8 * 2**20  # bytes of a tensor that goes to a scratch file
 _NEVER = 2**63
+_GIB = 2**30
 _STRIP = 256  # rows of the image that are rounded at a time
 
 
@@ -55,6 +57,8 @@ def render(
     # Convolutions keep copies of their input and output in an order of their own.
     fits = demand is not None and demand.peak + 2 * demand.largest <= memory
     least = _NEVER if fits or device.type != "cpu" else _LEAST
+    if demand is not None and least == _LEAST:
+        _check_disk(scratch, demand.peak)
     if demand is None:
         mode = Streamed(Scratch(scratch, least))
     else:
@@ -76,6 +80,19 @@ def _rounded(image: Tensor, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]
             raise UserError("The network gives NaN or Inf; are these the right weights for this sensor?")
         rounded[top : top + _STRIP] = strip.mul(2**bits - 1).round_().permute(1, 2, 0).numpy()
     return rounded
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    """Refuses at once what the disk has no room for."""
+    place = folder.absolute()
+    while not place.is_dir():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            f"This photo needs {needed / _GIB:.1f} GiB of scratch space in {folder}, which has {free / _GIB:.1f} GiB "
+            "left; free some space, set paths.cache to a folder on a larger disk, or give it more memory=."
+        )
 
 
 @contextmanager

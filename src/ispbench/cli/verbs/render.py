@@ -1,11 +1,11 @@
 """Render whole photos with one model or several side by side.
 
-Each photo is saved as FILE-MODEL.png, in the size of the sensor and upright, with its EXIF and a profile that says sRGB.
-Camera files bring their own levels, CFA and white balance; for Bayer images, say the sensor: data=zrr, or
-data.black_level=63 data.white_level=1020 data.cfa=RGGB. With several models there is a contact sheet, too, beside
-LibRaw's rendering and the camera's own preview.
+Each photo is saved as FILE-MODEL.png: upright, in the size of the sensor, with its EXIF and an sRGB profile. Camera
+files bring their own levels, CFA and white balance; for Bayer images, say the sensor: data=zrr, or data.black_level=63
+data.white_level=1020 data.cfa=RGGB. Several models also make a contact sheet, which shows LibRaw's rendering and the
+camera's own preview as well.
 
-A photo always goes through a network as a whole. On a CPU, what does not fit into memory= is kept on disk meanwhile.
+Whatever its size, a photo goes through a network as a whole. On a CPU, what exceeds memory= is kept on disk meanwhile.
 
   ispbench render IMG_0001.CR2 weights=RUN out=photos
   ispbench render ROOT/photos weights=RUN_A weights=RUN_B model=classical format=tiff bits=16
@@ -71,11 +71,11 @@ def run(settings: Settings) -> None:
             compose([f"model={entry.name}", *common, *entry.options])
 
     from ispbench.data.cache import cache_folder
+    from ispbench.evaluation.deploy import merge_branches
     from ispbench.rendering.job import Job
     from ispbench.rendering.lineup import line_up
 
-    said = any(word.lstrip("+").startswith("data") for word in settings.overrides)
-    renderers = line_up(entries, common, sensor if said else None, settings.balance, settings.device)
+    renderers = line_up(entries, common, settings.balance, settings.device)
     with_sheet = len(renderers) > 1 if settings.sheet is None else settings.sheet
     endings = [f"-{renderer.label}.{settings.format}" for renderer in renderers]
     folder = settings.out or Path(config.paths.outputs) / "render"
@@ -83,6 +83,7 @@ def run(settings: Settings) -> None:
     scratch = cache_folder(config.paths.cache)
     job = Job(renderers, sensor, scratch, int(settings.bits), round(settings.memory * _GIB))
     for renderer in renderers:
+        merge_branches(renderer.model)
         if len(renderers) > 1 and renderer.weights:
             say(f"{renderer.label}: {renderer.weights}")
     _work(job, results, with_sheet)
