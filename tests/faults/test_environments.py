@@ -127,7 +127,7 @@ def reader_that_left():
     os.dup2(writing, 1)
     os.close(reading)
     os.close(writing)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115; the one there is takes its output for a file
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - the one there is takes its output for a file
 
 
 def ascii_only():
