@@ -15,7 +15,7 @@ from ispbench.metrics.table import TABLE
 from ispbench.results import store
 from ispbench.results.image_scores import read_scores, scores_path
 from ispbench.results.keys import key_of
-from ispbench.results.reading import read_any
+from ispbench.results.reading import parse
 from ispbench.results.records import RULES
 from ispbench.results.rows import minor
 from ispbench.results.schema import breaches
@@ -48,7 +48,9 @@ def check_record(path: Path, weights: Path | None = None) -> list[Finding]:
     Raises:
         UserError: if it is not readable.
     """
-    record = read_any(path)
+    record = parse(path)
+    if not isinstance(record, dict):
+        raise UserError(f"{path} is not a record.")
     if found := [Finding("wrong", f"schema: {text}") for text in breaches(record)]:
         return found  # nothing else can be relied on
     found = [*_identity(path, record), *_commit(record)]
@@ -180,7 +182,7 @@ def _data(results: Path, record: Record) -> Iterator[Finding]:
         yield Finding("wrong", f"data: the fingerprint is {fingerprint}, but config is of the pairs {pairs}")
     others = [
         other["data"]["fingerprint"]
-        for other in map(read_any, sorted((results / "evaluations").glob("*.json")))
+        for other in store.survey(results)[0]
         if (other["protocol"], other["split"]) == (record["protocol"], record["split"])
         and other["id"] != record["id"]
         and other["status"] == "finished"

@@ -52,6 +52,24 @@ def read(path: Path, kind: str | None) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         UserError: for a file that is no such record.
     """
+    record = parse(path)
+    schema = 1 if kind is None else SCHEMA
+    if not isinstance(record, dict) or record.get("schema") != schema:
+        raise UserError(f"{path} is not a record of schema {schema}; move it out of {path.parent}.")
+    empty: dict[str, Any] = {name: {} for name in _MAPPINGS[kind]} | {"variant": "", "seed": None, "error": None}
+    record = empty | record
+    if fault := _fault(record, path, kind):
+        raise UserError(f"{path} is not a sound record ({fault}); delete or restore it.")
+    return record
+
+
+def parse(path: Path) -> Any:
+    """What a file of JSON holds, whether or not it is a record.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        UserError: if it holds no JSON.
+    """
     try:
         if not path.is_file() and (path.exists() or path.is_symlink()):
             raise OSError("not a file with content")
@@ -63,13 +81,6 @@ def read(path: Path, kind: str | None) -> dict[str, Any]:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a readable record ({error}); delete or restore it.") from error
-    schema = 1 if kind is None else SCHEMA
-    if not isinstance(record, dict) or record.get("schema") != schema:
-        raise UserError(f"{path} is not a record of schema {schema}; move it out of {path.parent}.")
-    empty: dict[str, Any] = {name: {} for name in _MAPPINGS[kind]} | {"variant": "", "seed": None, "error": None}
-    record = empty | record
-    if fault := _fault(record, path, kind):
-        raise UserError(f"{path} is not a sound record ({fault}); delete or restore it.")
     return record
 
 
