@@ -27,8 +27,8 @@ NARROW = {
 }
 # What sees no more than the surroundings of a pixel.
 LOCAL = {"efficient_isp", "robust_isp"}
-# What makes a large result in memory first: of the RAW's few planes, or of one channel.
-SMALL = {"aten.repeat", "aten.zeros", "aten._softmax"}
+# What makes a large result in memory first: of the RAW's few planes, of one channel, or of the weights alone.
+SMALL = {"aten.mm", "aten.repeat", "aten.zeros", "aten._softmax"}
 
 
 @pytest.fixture

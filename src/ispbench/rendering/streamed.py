@@ -44,6 +44,7 @@ _ROWWISE = {
     _aten.clone,
     _aten._to_copy,
     _aten._prelu_kernel,
+    _aten.native_layer_norm,  # over the last axis
     _aten.polar,
     _aten.complex,
     _aten.zeros_like,
@@ -120,7 +121,7 @@ class Streamed(TorchDispatchMode):
         writes = func._schema.is_mutable
 
         def cut(tensor: Tensor, start: int, count: int) -> Tensor:
-            has = tensor.dim() > 1 and tensor.shape[axis] == length
+            has = tensor.dim() >= -axis and tensor.shape[axis] == length
             return tensor.narrow(axis, start, count) if has else tensor
 
         grain = args[1] if func.overloadpacket is _aten.pixel_unshuffle else 1
