@@ -55,7 +55,7 @@ def test_any_value_of_any_key_is_taken_or_refused_in_a_sentence(model, attempt):
 TYPED = [f"{key}={value}" for key in RULES if "*" not in key for value in ("abc", "-1", ".nan", "null", "[", "{a:")]
 
 
-@pytest.mark.parametrize("override", some(TYPED, 6))
+@pytest.mark.parametrize("override", some(TYPED, 3))
 def test_what_is_typed_is_taken_or_refused_in_a_sentence(override, attempt, capsys):
     status = guarded(lambda: compose_all([override]), "It goes on.")
     attempt.judge("overrides as they are typed", Ended(status, *capsys.readouterr()), (0, 1, 2))
