@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from ispbench.checkpoint_files import read, write
+from ispbench.checkpoint_files import PREVIOUS, read, write
 from ispbench.checkpoints import identify, load_weights, newest_checkpoint
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
+from ispbench.training.trained import Trained, checkpoint_of
 from tests.faults import fuzz
 from tests.faults.harness import count, is_sentence, some
 from tests.faults.test_signals import Send, kept, run, same
@@ -199,6 +201,25 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damaged, mutation, who
 
 def same_weights(one, other):
     return all(torch.equal(one[name], value) for name, value in other.items())
+
+
+def test_what_is_scored_is_what_was_written(whole, tmp_path, attempt, capsys):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(whole[0] / "checkpoints", folder)
+    hashes = {path.stem: read(path).hash for path in folder.iterdir()}
+    trained = Trained({"training": {"checkpoints": hashes}}, tmp_path)
+    for name in ("last", "best"):
+        assert checkpoint_of(trained, name).hash == hashes[name]
+    for name, other in PREVIOUS.items():
+        shutil.copy(folder / f"{other}.ckpt", folder / f"{name}.ckpt")
+    assert checkpoint_of(trained, "last") is None, "it can be made again"
+    assert checkpoint_of(trained, "best").path.stem == "previous_best"
+    told = capsys.readouterr().err
+    assert "last.ckpt has changed" in told
+    assert "best.ckpt has changed" in told
+    (folder / "previous_best.ckpt").unlink()
+    assert checkpoint_of(trained, "best") is None
+    attempt.note("another file in the place of what is scored", "not scored", 3)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
