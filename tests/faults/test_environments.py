@@ -12,10 +12,17 @@ import pytest
 
 from ispbench.cli.verbs.data.show import Settings as Show
 from ispbench.errors import UserError
+from ispbench.evaluation.evaluate import evaluate
 from ispbench.files import refuse_unwritable, write_atomically
+from ispbench.metrics.table import choose
+from ispbench.models.build import build_model
+from ispbench.protocols.aligned import AlignedToRaw
+from ispbench.protocols.flow import DIS
+from ispbench.protocols.mapping import FittedGCM
 from ispbench.results import store
 from ispbench.results.records import EvaluationRecord
 from tests.conftest import TINY_DATA
+from tests.data.test_folder import folder_data, write_pair
 from tests.faults.harness import some
 
 RUN = [
@@ -239,3 +246,12 @@ def test_a_grid_of_pairs_without_a_format(attempt, name):
             raise UserError("It is accepted.")
 
     attempt.refused("data show --output without a format", check, "is to end in .png or .jpg")
+
+
+def test_a_dataset_whose_name_looks_like_markup(attempt, tmp_path, rng):
+    for number in range(10):
+        write_pair(tmp_path / "data", number, rng, size=(64, 64))
+    data = folder_data(tmp_path / "data", "data.version='[/x]'", f"data.cache={tmp_path / 'cache'}", "data.pack=always")
+    protocol = AlignedToRaw(DIS(), FittedGCM(steps=2), cache=str(tmp_path / "cache"))
+    evaluate(build_model("classical"), data, protocol, "test", choose(["psnr"]), progress=True)
+    attempt.note("a dataset whose name looks like markup", "went well")

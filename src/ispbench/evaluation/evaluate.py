@@ -261,6 +261,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 def _track(loader: Any, title: str, shown: bool) -> Iterable[Any]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
-    return track(loader, title, transient=True, disable=not shown, console=Console(stderr=True))
+    return track(loader, escape(title), transient=True, disable=not shown, console=Console(stderr=True))

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 
@@ -137,7 +138,8 @@ def _compute(data: PairedDataModule, split: str, folder: Path, align: Align) -> 
     pairs = PairDataset(data.source(split))
     missing = [number for number in range(len(pairs)) if _load(_file(folder, number)) is None]
     first = missing[:: max(1, len(missing) // _SAMPLED)][:_SAMPLED]
-    for number in track([*first, *sorted({*missing} - {*first})], f"Aligning the {split} targets of {data.version}"):
+    title = escape(f"Aligning the {split} targets of {data.version}")
+    for number in track([*first, *sorted({*missing} - {*first})], title):
         if first and number not in first:
             _check_space(folder, first, len(missing) - len(first))
             first = []
