@@ -25,7 +25,7 @@ function drawRanking(board, metric, shown) {
   const columns = rankingColumns(board, metric, shown);
   const sorted = order(shown, columns.find(({ name }) => name === state.sort.by) ?? columns[0], state.sort.descending);
   const head = columns.map((column) => heading(column));
-  const body = sorted.map((row) => element("tr", { "data-id": row.row },
+  const body = sorted.map((row) => element("tr", {},
     columns.map((column) => element(column.name === "model" ? "th" : "td",
       { class: column.text ? "text" : column.name, scope: column.name === "model" ? "row" : null }, column.cell(row)))));
   replace("#ranking .scroll", element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
