@@ -26,7 +26,8 @@ def add_row(results, model="metaisp", level=28.0, seeds=(0, 1, 2), **fields):
         model: Its name.
         level: The mean of its PSNR.
         seeds: Of the trainings; None for a model that learns nothing.
-        **fields: steps, track, trained_on, variant, scatter of the seeds, params, efficiency, fingerprint, rules, limit.
+        **fields: steps, track, trained_on, variant, scatter (of the seeds), params, efficiency, fingerprint, rules,
+            limit, date.
 
     Returns:
         The ids of the evaluations.

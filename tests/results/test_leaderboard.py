@@ -229,7 +229,22 @@ def test_the_correlation_of_validation_and_test_is_printed(tmp_path, capsys):
     dispatch(["leaderboard", f"results={tmp_path}"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "correlate at 1.00 over 5 evaluations" in printed
-    assert "One training alone: " in printed
+    assert "a row of one seed holds for that training" in printed
+
+
+def test_what_learns_nothing_stands_beneath_without_a_rank(grid):
+    add_row(grid, "classical", 20.0, seeds=(None,))
+    board = leaderboard(grid)
+    assert board["ranking_key"].nunique() == 2
+    (sheet,) = sheets_of(board)
+    assert [row[:2] for row in sheet.rows] == [("1", "unet"), ("1", "metaisp"), ("3", "lan"), ("", "classical")]
+    (alone,) = sheets_of(board[board["model"] == "classical"])
+    assert alone.rows[0][:2] == ("1", "classical")
+
+
+def test_an_unknown_score_is_told(grid):
+    with pytest.raises(UserError, match=r"has 'pnsr'\. Did you mean 'psnr'\? They have psnr, ssim"):
+        leaderboard(grid, "pnsr")
 
 
 def test_an_empty_folder_says_how_to_begin(tmp_path, capsys):

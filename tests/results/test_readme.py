@@ -1,4 +1,4 @@
-"""``results/README.md`` explains the columns of the leaderboard and the fields of both records, and nothing else."""
+"""``results/README.md`` explains the columns of the tables and the fields of the files, and nothing else."""
 
 import json
 import re
@@ -7,11 +7,17 @@ import pytest
 from tools.metric_tables import column_table
 
 from ispbench.metrics.table import TABLE
-from ispbench.results.leaderboard import columns
+from ispbench.results import published
+from ispbench.results.evaluation_table import columns
+from ispbench.results.leaderboard import AFTER, BEFORE
 from ispbench.results.records import EvaluationRecord, TrainingRecord
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "results" / "README.md").read_text()
+
+
+def section_of(title):
+    return README.partition(f"## {title}")[2].partition("\n## ")[0]
 
 
 def explained(section):
@@ -20,8 +26,13 @@ def explained(section):
     return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
 
 
-def test_every_column_is_explained_and_no_other():
-    section = README.partition("## Columns")[2].partition("## Fields")[0]
+def test_every_column_of_the_leaderboard_is_explained_in_its_own_words():
+    lines = re.findall(r"^\| `(\w+)` \| (.*) \|$", section_of("Columns of leaderboard.csv"), re.MULTILINE)
+    assert lines == list((BEFORE | AFTER).items())
+
+
+def test_every_column_of_the_evaluations_is_explained_and_no_other():
+    section = section_of("Columns of evaluations.csv")
     assert column_table() in section
     assert sorted(explained(section)) == sorted(columns())
     assert set(TABLE) < set(explained(section))
@@ -36,7 +47,11 @@ def test_every_column_is_explained_and_no_other():
     ids=["training", "evaluation"],
 )
 def test_every_field_of_a_record_is_explained_and_no_other(record, title):
-    section = README.partition("## Fields")[2]
+    section = section_of("Fields of a record")
     both, trainings, evaluations = re.split(r"^\| field \| (?:trainings|evaluations) \|$", section, flags=re.MULTILINE)
     own = trainings if title == "trainings" else evaluations
     assert sorted([*explained(both), *explained(own)]) == sorted(json.loads(record.content()))
+
+
+def test_every_field_of_published_numbers_is_explained_and_no_other():
+    assert set(explained(section_of("Files of published numbers"))) == published.FIELDS

@@ -14,9 +14,8 @@ import pandas as pd
 
 from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE
-from ispbench.results import store
 from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
-from ispbench.results.rows import Ranking, Row, rows_of, without_ablations
+from ispbench.results.rows import Ranking, Row, load_rows, without_ablations
 from ispbench.results.statistics import intervals, ranks
 from ispbench.results.verifications import TIERS, Tiers
 
@@ -172,7 +171,7 @@ def ranked_rows(results: Path, metric: str = "psnr", filters: Filters | None = N
     """The rows of the leaderboard with their records, in no order; see `leaderboard`."""
     if not results.is_dir():
         raise UserError(f"There is no folder {results}; run a training first, or give results=DIR.")
-    return (filters or Filters()).apply(rows_of(store.load(results), metric))
+    return (filters or Filters()).apply(load_rows(results, metric))
 
 
 def _ranked(lines: list[dict[str, Any]], scores: ImageScores | None, metric: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ CHECKS = {
     "unverified": "UNVERIFIED",
 }
 _SCORES = ("psnr", "ssim", "lpips")
-_KEYS = {"schema", "dataset", "protocol", "protocol_here", "source", "checked", "how", "metrics", "rows"}
+FIELDS = {"schema", "dataset", "protocol", "protocol_here", "source", "checked", "how", "metrics", "rows"}
 _ROW = {"model", "here", "scores", "params", "sampling", "difference"}
 COLUMNS = {
     "dataset": "of the published number",
@@ -145,7 +145,7 @@ def _read_all(results: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((results / "published").glob("*.json")):
         try:
             entry = json.loads(path.read_text())
-            wrong = set(entry) ^ _KEYS or next((set(row) ^ _ROW for row in entry["rows"] if set(row) != _ROW), set())
+            wrong = set(entry) ^ FIELDS or next((set(row) ^ _ROW for row in entry["rows"] if set(row) != _ROW), set())
             if wrong or entry["checked"] not in CHECKS or not set(entry["source"]) == {"work", "place"}:
                 raise ValueError(f"missing or unknown: {', '.join(sorted(wrong)) or 'checked or source'}")
         except (OSError, ValueError, TypeError) as error:

@@ -17,7 +17,7 @@ from ispbench.results import store
 from ispbench.results.check import commit_is_here
 from ispbench.results.differences import differences
 from ispbench.results.lookup import find
-from ispbench.results.rows import Row, rows_of
+from ispbench.results.rows import Row, load_rows
 from ispbench.results.statistics import CONFIDENCE
 
 SAME = 1e-3  # a difference that is none: rounding on another processor
@@ -70,7 +70,7 @@ def find_row(results: Path, part: str, metric: str) -> tuple[Row, Record, list[R
     Raises:
         UserError: if there is none or more than one.
     """
-    rows = rows_of(store.load(results), metric)
+    rows = load_rows(results, metric)
     record = find([record for row in rows for record in row.records], part)
     (row,) = (row for row in rows if any(other["id"] == record["id"] for other in row.records))
     return row, record, [other for other in rows if other.ranking == row.ranking]

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from ispbench.errors import UserError, suggest
+from ispbench.results import store
 from ispbench.results.differences import flatten
 from ispbench.results.keys import key_of
 
@@ -158,6 +161,20 @@ def ranking_of(record: Record, metric: str) -> Ranking:
 def minor(rules: str) -> str:
     """Major.Minor of a version of the rules."""
     return ".".join(rules.split(".")[:2])
+
+
+def load_rows(results: Path, metric: str = "psnr") -> list[Row]:
+    """All rows of a results folder that have a score.
+
+    Raises:
+        UserError: if no evaluation has it, naming those that there are, or for an unreadable record.
+    """
+    records = store.load(results)
+    measured = dict.fromkeys(name for record in records for name in record["metrics"] if name != "nonfinite")
+    if measured and metric not in measured:
+        hint = suggest(metric, measured)
+        raise UserError(f"No evaluation in {results} has {metric!r}.{hint} They have {', '.join(measured)}.")
+    return rows_of(records, metric)
 
 
 def rows_of(records: Iterable[Record], metric: str = "psnr") -> list[Row]:

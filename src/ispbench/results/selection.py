@@ -6,10 +6,9 @@ from itertools import product
 from pathlib import Path
 
 from ispbench.errors import UserError
-from ispbench.results import store
 from ispbench.results.leaderboard import Filters
 from ispbench.results.lookup import find
-from ispbench.results.rows import UNTRAINED, Row, rows_of, without_ablations
+from ispbench.results.rows import UNTRAINED, Row, load_rows, without_ablations
 
 _SCORED = ("protocol", "split", "rules", "fingerprint", "limit", "definition")
 _TRAINED = ("trained_on", "budget")
@@ -39,10 +38,10 @@ def selected(
     """
     if len(set(names)) < len(names):
         raise UserError("Each row can be named only once; give parts of ids to compare seeds of one model.")
-    everything = rows_of(store.load(results), metric)
+    everything = load_rows(results, metric)
     choices = [_meant(name, everything, filters) for name in names]
     sets = [list(rows) for rows in product(*choices)]
-    found = [rows for rows in sets if not _reasons(rows, mixed)]
+    found = sorted((rows for rows in sets if not _reasons(rows, mixed)), key=lambda rows: [row.ranking for row in rows])
     if not found:
         raise UserError(
             f"{' and '.join(names)} do not compare: their {', their '.join(_reasons(sets[0], mixed))}. Choose rows of "
@@ -68,7 +67,7 @@ def _meant(name: str, everything: Sequence[Row], filters: Filters) -> list[Row]:
         record = find(records, name)
     except UserError as error:
         models = ", ".join(dict.fromkeys(row.model for row in everything)) or "none"
-        raise UserError(f"{error} Models with scores: {models}.") from error
+        raise UserError(f"{name!r} is no model with scores ({models}). {error}") from error
     (whole,) = (row for row in everything if any(other["id"] == record["id"] for other in row.records))
     return [Row(str(record["id"]), whole.ranking, (record,), part_of=whole.key)]
 

@@ -10,20 +10,33 @@ from ispbench.console import say
 from ispbench.metrics.table import TABLE
 from ispbench.results.evaluation_table import correlation, evaluation_table
 from ispbench.results.leaderboard import AFTER, BEFORE
+from ispbench.results.rows import UNTRAINED
 from ispbench.results.sheets import Sheet, print_sheets, show
 
 _SCORES = ("psnr", "ssim", "lpips")
 _MARKS = {"pareto_params": "params", "pareto_gmacs": "MACs", "pareto_latency": "ms"}
+_SCORED = ["protocol", "split", "rules", "limit", "data_fingerprint"]
 _TEXTS = frozenset({"model", "best for its", "tier"})
 COLUMNS = BEFORE | AFTER
 
 
 def sheets_of(board: pd.DataFrame) -> list[Sheet]:
-    """One table a ranking, from the table of `ispbench.results.leaderboard.leaderboard`."""
-    return [_sheet(rows) for _, rows in board.groupby("ranking_key", sort=False)]
+    """One table a ranking, from the table of `ispbench.results.leaderboard.leaderboard`.
+
+    What learns nothing keeps within any budget: it stands beneath the rows of each, and has no rank among them.
+    """
+    untrained = board[board["budget"] == UNTRAINED]
+    sheets, placed = [], set()
+    for _, rows in board[board["budget"] != UNTRAINED].groupby("ranking_key", sort=False):
+        beneath = untrained[(untrained[_SCORED] == rows.iloc[0][_SCORED]).all(axis=1)]
+        placed |= set(beneath["row"])
+        sheets.append(_sheet(rows, beneath))
+    alone = untrained[~untrained["row"].isin(placed)]
+    return sheets + [_sheet(rows, alone[:0]) for _, rows in alone.groupby("ranking_key", sort=False)]
 
 
-def _sheet(rows: pd.DataFrame) -> Sheet:
+def _sheet(ranked: pd.DataFrame, beneath: pd.DataFrame) -> Sheet:
+    rows = pd.concat([ranked, beneath.assign(rank=None)]) if len(beneath) else ranked
     first = rows.iloc[0]
     scores = [name for name in dict.fromkeys((first["ranked_by"], *_SCORES)) if rows[name].notna().any()]
     headings = ("rank", "model", "seeds", *(_heading(name) for name in scores))
@@ -45,7 +58,10 @@ def _sheet(rows: pd.DataFrame) -> Sheet:
     full = [place for place in range(len(headings)) if any(line[place] for line in lines)]
     headings, lines = _only(headings, full), [_only(line, full) for line in lines]
     title = first["ranking"] + (", simulated sensor" if rows["simulated"].any() else "")
-    return Sheet(title, headings, lines, _TEXTS, list(_notes(rows)))
+    notes = list(_notes(rows))
+    if len(beneath):
+        notes.append("A row without a rank learns nothing, and so keeps within any budget.")
+    return Sheet(title, headings, lines, _TEXTS, notes)
 
 
 def _only(cells: tuple[str, ...], places: list[int]) -> tuple[str, ...]:
@@ -57,9 +73,8 @@ def _notes(rows: pd.DataFrame) -> Iterator[str]:
         f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
         "In brackets, 95 % intervals over photographs and seeds."
     )
-    single = rows.loc[(rows["seeds"] == 1) & (rows["trained_on"] != ""), "model"]
-    if len(single):
-        yield f"One training alone: {', '.join(single)}. Another seed may change what holds for it."
+    if ((rows["seeds"] == 1) & (rows["trained_on"] != "")).any():
+        yield "What is said of a row of one seed holds for that training; another may come out differently."
     inputs = rows["gmacs_input"].dropna().unique()
     devices = rows.loc[rows["latency_ms"].notna(), "device"].dropna().unique()
     if len(inputs):

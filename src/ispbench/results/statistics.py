@@ -52,7 +52,7 @@ class Bootstrap:
 
     @cached_property
     def seeds(self) -> dict[str, Values]:
-        """By the row's key, how far resampled seeds move its mean, shape (resamples,); 0 where nothing is known of it."""
+        """By the row's key, how far resampled seeds move its mean, shape (resamples,); 0 where that is not known."""
         found = {}
         for key, values in self.scores.values.items():
             scatter = self.scores.scatter.get(key)

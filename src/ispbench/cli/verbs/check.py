@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
         failed = any(finding.level == "wrong" for finding in findings)
         wrong += failed
         say(f"{'wrong' if failed else 'ok':<6} {path.stem}")
-        for finding in findings:
+        for finding in sorted(findings, key=lambda finding: finding.level, reverse=True):
             say(f"{'':<6} {finding.level:<6} {finding.text}")
     if wrong:
         raise UserError(f"{wrong} of {len(paths)} records cannot be accepted, as told above.")
