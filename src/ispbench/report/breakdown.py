@@ -58,9 +58,7 @@ def part(scores: ImageScores, chosen: np.ndarray) -> ImageScores:
         images=[name for name, keep in zip(scores.images, chosen, strict=True) if keep],
         photos=[name for name, keep in zip(scores.photos, chosen, strict=True) if keep],
         values={key: value[:, chosen] for key, value in scores.values.items()},
-        scatter={
-            key: replace(scatter, values=scatter.values[:, chosen]) for key, scatter in scores.scatter.items()
-        },
+        scatter={key: replace(scatter, values=scatter.values[:, chosen]) for key, scatter in scores.scatter.items()},
     )
 
 
