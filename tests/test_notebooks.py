@@ -7,6 +7,7 @@ from ispbench.results import store
 from tests.conftest import REPOSITORY
 from tests.raw.test_camera import GRBG, photograph, scene
 from tests.report.grid import save_grid
+from tests.results.grid import add_row
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
@@ -80,6 +81,23 @@ def test_read_a_breakdown(tmp_path, monkeypatch):
     gap = unet.groupby("camera").mean()["imx708"] - unet.groupby("camera").mean()["imx219"]
     assert f"unet, camera imx708 minus imx219: {gap:+.2f} (" in printed
     assert "these rows were not scored by psnr_color_fitted" in printed
+
+
+def test_compare_models(tmp_path, monkeypatch):
+    add_row(tmp_path / "results", "metaisp", 28.0)
+    add_row(tmp_path / "results", "unet", 25.0)
+    add_row(tmp_path / "results", "lan", 28.01, seeds=(0,))
+    monkeypatch.setenv("ISPBENCH_RESULTS", str(tmp_path / "results"))
+    printed = run("03_compare_models.ipynb", tmp_path)
+    assert "3 models, 24 images of 8 photographs" in printed
+    lines = {line.partition(":")[0]: line for line in printed.splitlines()}
+    verdicts = {pair: line.endswith(": a difference") for pair, line in lines.items() if " - " in pair}
+    assert {frozenset(pair.split(" - ")): told for pair, told in verdicts.items()} == {
+        frozenset(("metaisp", "unet")): True,
+        frozenset(("lan", "unet")): True,
+        frozenset(("lan", "metaisp")): False,
+    }
+    assert "not known from itself (others)" in lines["lan"]
 
 
 def _decibels(printed, start):

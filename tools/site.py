@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 OUTSIDE = {
     "index.md": "README.md",
     "columns.md": "results/README.md",
+    "published.md": "results/published.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }

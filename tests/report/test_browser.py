@@ -78,6 +78,7 @@ def test_the_filters_hold_for_table_plots_and_rates(watched):
     assert page.locator("#wins td.wins").count() == page.locator("#wins td.loses").count() == 1
     page.get_by_role("combobox", name="Score").select_option("lpips")
     assert "LPIPS" in page.locator("#cost svg").first.get_attribute("aria-label")
+    assert page.locator("#images .scores").get_attribute("aria-label") == "PSNR of this image"  # it was picked by PSNR
     page.get_by_role("combobox", name="Table").select_option("1")
     assert "one-camera" in page.get_by_role("combobox", name="Table").locator("option:checked").inner_text()
     assert models(page) == ["unet"]

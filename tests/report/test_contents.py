@@ -138,7 +138,7 @@ def test_images_are_shrunk_until_they_fit(monkeypatch, rng):
 
 
 def test_a_wrong_score_is_told(results):
-    with pytest.raises(UserError, match=r"has 'psn'\. Did you mean 'psnr'"):
+    with pytest.raises(UserError, match=r"'psn'.*Did you mean 'psnr'"):
         contents(results, "psn", None)
 
 

@@ -120,6 +120,7 @@ def test_the_verb_fails_with_the_reasons(results, capsys):
 
 def test_a_record_is_found_by_a_part_of_its_id(results):
     assert find_record(results, "classical-photos") == path_of(results, "classical")
+    assert find_record(results, "there/x-1.scores.csv") == find_record(results, "there/x-1.json")
     with pytest.raises(UserError, match="6 records in"):
         find_record(results, "metaisp")
     with pytest.raises(UserError, match="no record in"):

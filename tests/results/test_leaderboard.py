@@ -121,6 +121,27 @@ def test_filters(grid):
         assert len(leaderboard(grid, filters=Filters(**{name: value}))) == count, text
 
 
+def test_a_day_that_is_none_is_told():
+    with pytest.raises(UserError, match="since is a day such as 2026-11-24, not 'yesterday'"):
+        Filters(since="yesterday")
+
+
+def test_seeds_that_were_scored_by_different_metrics_are_one_row(grid):
+    path = next((grid / "evaluations").glob("lan-photos-s1-*.json"))
+    record = json.loads(path.read_text())
+    del record["config"]["metrics"]["ssim"], record["metrics"]["ssim"]
+    path.write_text(json.dumps(record))
+    lan = by_model(leaderboard(grid)).loc["lan"]
+    assert lan["seeds"] == 3
+    assert np.isnan(lan["ssim"]), "not every seed has it"
+    again = record | {"id": record["id"] + "0", "key": "0" * 16, "metrics": {**record["metrics"], "ssim": 0.5}}
+    path.with_stem(f"{path.stem}0").write_text(json.dumps(again))
+    path.with_suffix(".scores.csv").rename(path.with_stem(f"{path.stem}0").with_suffix(".scores.csv"))
+    lan = by_model(leaderboard(grid)).loc["lan"]
+    assert lan["seeds"] == 3
+    assert lan["ssim"] > 0, "the evaluation with more scores counts"
+
+
 def test_another_score_ranks_by_its_direction(grid):
     board = leaderboard(grid, "ssim")
     assert set(board["ranked_by"]) == {"ssim"}

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ispbench.errors import UserError, suggest
 from ispbench.metrics.table import TABLE
 from ispbench.report.breakdown import breakdown
 from ispbench.report.curves import curves
 from ispbench.report.pictures import Pictures
 from ispbench.report.provenance import facts
-from ispbench.results import store
 from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
 from ispbench.results.leaderboard import leaderboard, ranked_rows
 from ispbench.results.rows import Ranking, Row
@@ -44,8 +42,6 @@ def contents(results: Path, metric: str, outputs: Path | None) -> dict[str, Any]
         return places[row.ranking.key, row.key]
 
     rows = sorted(ranked_rows(results, metric), key=place_of)
-    if not rows:
-        _check(results, metric)
     pictures = Pictures(outputs)
     boards = []
     for ranking, group in groupby(rows, key=lambda row: row.ranking):
@@ -80,14 +76,6 @@ def describe(metric: str) -> dict[str, Any]:
         "digits": entry.digits,
         "description": entry.description,
     }
-
-
-def _check(results: Path, metric: str) -> None:
-    """Tells a wrong name of a score from results that hold none."""
-    measured = dict.fromkeys(name for record in store.load(results) for name in record["metrics"])
-    if measured and metric not in measured:
-        hint = suggest(metric, measured)
-        raise UserError(f"No evaluation in {results} has {metric!r}.{hint} They have {', '.join(measured)}.")
 
 
 def _board(results: Path, ranking: Ranking, rows: Sequence[Row], metric: str, pictures: Pictures) -> dict[str, Any]:

@@ -62,13 +62,13 @@ def check_record(path: Path, weights: Path | None = None) -> list[Finding]:
 
 
 def find_record(results: Path, name: str) -> Path:
-    """The file of a record: a path, or a part of its id.
+    """The file of a record: its path or that of its scores, or a part of its id.
 
     Raises:
         UserError: if there is none, or more than one.
     """
-    if name.endswith(".json") or Path(name).is_file():
-        return Path(name)
+    if name.endswith((".json", ".scores.csv")):
+        return Path(name.removesuffix(".scores.csv").removesuffix(".json") + ".json")
     files = {
         path.stem: path for kind in ("evaluations", "trainings") for path in sorted((results / kind).glob("*.json"))
     }

@@ -32,7 +32,7 @@ def draw_images(
     """
     from matplotlib.figure import Figure
 
-    shown = [key for key in (TARGET, *names) if any(key in sides for sides in pictures.values())]
+    shown = (TARGET, *names)
     figure = Figure(figsize=(3 * len(shown), 2.6 * len(pictures)), layout="constrained")
     digits = TABLE[scores.metric].digits if scores.metric in TABLE else 4
     for line, (image, sides) in zip(
@@ -45,6 +45,8 @@ def draw_images(
             axis.set_title(title, fontsize="small", wrap=True)
             if key in sides:
                 axis.imshow(sides[key])
+            else:
+                axis.text(0.5, 0.5, "no image at hand", ha="center", va="center", color="0.5")
     return figure
 
 

@@ -5,6 +5,7 @@ Everything that shows the leaderboard takes this one table, so that no two of it
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,13 @@ class Filters:
     since: str | None = None
     until: str | None = None
     variants: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            try:
+                date.fromisoformat(getattr(self, name) or "2000-01-01")
+            except ValueError as error:
+                raise UserError(f"{name} is a day such as 2026-11-24, not {getattr(self, name)!r}.") from error
 
     def apply(self, rows: Sequence[Row]) -> list[Row]:
         """The rows that pass."""

@@ -178,7 +178,7 @@ def load_rows(results: Path, metric: str = "psnr") -> list[Row]:
 
 
 def rows_of(records: Iterable[Record], metric: str = "psnr") -> list[Row]:
-    """Sorts finished evaluations into rows; of several of one setting and seed the newest counts.
+    """Sorts finished evaluations into rows; of several of one setting and seed that with the most scores counts.
 
     Args:
         records: Joined, oldest first; see `ispbench.results.store.load`.
@@ -188,7 +188,9 @@ def rows_of(records: Iterable[Record], metric: str = "psnr") -> list[Row]:
     for record in records:
         if record["status"] == "finished" and record["metrics"].get(metric) is not None:
             group = groups.setdefault((ranking_of(record, metric), _setting(record)), {})
-            group[record.get("seed")] = record
+            earlier = group.get(record.get("seed"))
+            if earlier is None or len(earlier["metrics"]) <= len(record["metrics"]):
+                group[record.get("seed")] = record
     return [
         Row(
             setting,
@@ -212,9 +214,10 @@ def without_ablations(rows: Sequence[Row]) -> list[Row]:
 
 
 def _setting(record: Record) -> str:
-    """A hash of what a row's evaluations agree in: all but the seed, which the seed of the data follows."""
-    config = flatten(record["config"])
-    shared = {key: value for key, value in config.items() if key not in ("seed", "data.seed")}
+    """A hash of what a row's evaluations agree in: all but the seed, which that of the data follows, and the scores."""
+    config = flatten(record["config"]).items()
+    left_out = ("seed", "data.seed")
+    shared = {key: value for key, value in config if key not in left_out and not key.startswith("evaluation.metrics.")}
     shared |= {"model's name": record["model"], "variant": record.get("variant") or ""}
     shared |= {"pairs": record["data"].get("fingerprint"), "protocol": record["protocol"]}
     if not record.get("training_key"):

@@ -36,7 +36,7 @@ def sheets_of(board: pd.DataFrame) -> list[Sheet]:
 
 
 def _sheet(ranked: pd.DataFrame, beneath: pd.DataFrame) -> Sheet:
-    rows = pd.concat([ranked, beneath.assign(rank=None)]) if len(beneath) else ranked
+    rows = pd.concat([ranked, beneath.assign(rank=None, **dict.fromkeys(_MARKS))]) if len(beneath) else ranked
     first = rows.iloc[0]
     scores = [name for name in dict.fromkeys((first["ranked_by"], *_SCORES)) if rows[name].notna().any()]
     headings = ("rank", "model", "seeds", *(_heading(name) for name in scores))

@@ -4,7 +4,7 @@ A record is a JSON file of a results folder, or a part of its id. What is wrong 
 could not be verified here is told as open. With again=true the weights are evaluated once more; if the same scores come
 out, a verification is written, and the row's tier is "checked".
 
-  ispbench check results/evaluations/metaisp-zrr-s0-*.json weights=outputs/RUN/checkpoints
+  ispbench check results/evaluations/metaisp-zrr-* weights=outputs/RUN/checkpoints
   ispbench check metaisp-zrr-s0-original weights=outputs/RUN again=true data=zrr data.root=/data/ZRR
 """
 
@@ -39,7 +39,7 @@ def run(settings: Settings) -> None:
     """
     from ispbench.results.check import check_record, find_record
 
-    paths = [find_record(settings.results, name) for name in settings.records]
+    paths = list(dict.fromkeys(find_record(settings.results, name) for name in settings.records))
     wrong = 0
     for path in paths:
         findings = check_record(path, settings.weights)

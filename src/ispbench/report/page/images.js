@@ -1,4 +1,4 @@
-// Two renderings of one image under a divider that moves, with zoom.
+// Two renderings of one image under a divider that moves, with zoom. Images were picked by the score that ranks.
 
 const WHOLE = { split: 50, zoom: 1, x: 0, y: 0 };
 const PICKS = [["worst", "Worst"], ["best", "Best"], ["disputed", "Most disputed"]];

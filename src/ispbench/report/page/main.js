@@ -1,7 +1,7 @@
 // What is chosen, and drawing all that depends on it.
 
 const page = JSON.parse(document.getElementById("data").textContent);
-const state = { board: 0, metric: null, search: "", most: "", tier: "", all: false, sort: { by: "rank", descending: false }, view: { ...WHOLE } };
+const state = { board: 0, metric: page.ranked_by, search: "", most: "", tier: "", all: false, sort: { by: "rank", descending: false }, view: { ...WHOLE } };
 
 const label = (row) => [row.model, row.variant].filter(Boolean).join(" ");
 const low = (row, metric) => row[`${metric}_low`];
@@ -58,7 +58,7 @@ function update() {
   drawPareto(board, state.metric, shown);
   drawWins(board, state.metric, shown);
   drawBreakdown(board, state.metric, shown);
-  drawImages(board, state.metric, shown);
+  drawImages(board, page.ranked_by, shown);
   drawProvenance(board, shown);
 }
 

@@ -9,11 +9,11 @@ function rankingColumns(board, metric, shown) {
   return [
     { name: "rank", title: "Rank", value: (row) => row.rank, hint: `By ${page.metrics[page.ranked_by].label}`, cell: (row) => String(row.rank ?? ABSENT) },
     { name: "model", title: "Model", text: true, value: (row) => label(row), cell: modelCell },
-    { name: "seeds", title: "Seeds", value: (row) => row.seeds, cell: (row) => String(row.seeds) },
     ...names.flatMap((name) => [{
       name, title: page.metrics[name].label, hint: meaning(name), descending: page.metrics[name].higher,
       value: (row) => row[name], cell: (row) => scoreCell(row, name),
     }, ...(name === metric ? [lane] : [])]),
+    { name: "seeds", title: "Seeds", value: (row) => row.seeds, cell: (row) => String(row.seeds) },
     { name: "params", title: "Params", value: (row) => row.params, cell: (row) => costCell(row.params, row.pareto_params) },
     { name: "gmacs", title: "GMACs", value: (row) => row.gmacs, cell: (row) => costCell(row.gmacs, row.pareto_gmacs) },
     { name: "latency_ms", title: "Latency, ms", value: (row) => row.latency_ms, cell: latencyCell },
@@ -25,7 +25,7 @@ function drawRanking(board, metric, shown) {
   const columns = rankingColumns(board, metric, shown);
   const sorted = order(shown, columns.find(({ name }) => name === state.sort.by) ?? columns[0], state.sort.descending);
   const head = columns.map((column) => heading(column));
-  const body = sorted.map((row) => element("tr", { "data-id": row.row },
+  const body = sorted.map((row) => element("tr", {},
     columns.map((column) => element(column.name === "model" ? "th" : "td",
       { class: column.text ? "text" : column.name, scope: column.name === "model" ? "row" : null }, column.cell(row)))));
   replace("#ranking .scroll", element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)));
