@@ -1,6 +1,7 @@
 """Networks as TorchScript (``.pt``) and ExecuTorch (``.pte``) files."""
 
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,11 @@ def write_executorch(graph: Graph, raw: Tensor, path: Path, dynamic: bool, large
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(graph, (raw,), dynamic_shapes=shapes, strict=False)
-        table = {**torch.export.default_decompositions(), torch.ops.aten.var_mean.correction: _var_mean}
-        edge = to_edge_transform_and_lower(program.run_decompositions(table), partitioner=[XnnpackPartitioner()])
+        program = program.run_decompositions({torch.ops.aten.var_mean.correction: _var_mean})
+        edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        calls = [node.target for node in edge.exported_program().graph.nodes if node.op == "call_function"]
         path.write_bytes(edge.to_executorch().buffer)
-    counts: dict[str, int] = {}
-    for node in edge.exported_program().graph.nodes:
-        if node.op == "call_function" and (name := _operator(node.target)):
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+    return dict(Counter(filter(None, map(_operator, calls))).most_common())
 
 
 def dynamic_shapes(graph: Graph, largest: int | None = None) -> dict[str, dict[int, Any]]:
