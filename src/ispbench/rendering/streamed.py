@@ -227,16 +227,18 @@ class Streamed(TorchDispatchMode):
         return self._rows_of(piece, rows, _size([x]))
 
     def _rows_of(self, piece: Callable[[int, int], Tensor], rows: int, size: int) -> Tensor:
-        """Joins the rows of a result that are made from a start to an end."""
-        count = _share(rows, 2 * size)
+        """Joins the rows of a result, of an input of `size` bytes, that are made from a start to an end."""
         result = None
-        for start in range(0, rows, count):
+        start, count = 0, 1
+        while start < rows:
             end = min(start + count, rows)
             part = piece(start, end)
-            if result is None:
-                result = self.scratch.empty(_longer(part, 2, rows, end - start), part.dtype)
+            if result is None:  # the first row tells how many may be made at a time
+                result = self.scratch.empty(_longer(part, 2, rows, 1), part.dtype)
+                count = _share(rows, size + _size([result]))
             result[:, :, start:end].copy_(part)
             self._done([part])
+            start = end
         assert result is not None
         return result
 

@@ -56,26 +56,25 @@ def render(
     demand = demand_of(model, *raw.shape[1:])
     # Convolutions keep copies of their input and output in an order of their own.
     fits = demand is not None and demand.peak + 2 * demand.largest <= memory
-    least = _NEVER if fits or device.type != "cpu" else _LEAST
-    if demand is not None and least == _LEAST:
+    streams = device.type == "cpu" and not fits
+    if demand is not None and streams:
         _check_disk(scratch, demand.peak)
-    if demand is None:
-        mode = Streamed(Scratch(scratch, least))
-    else:
-        total = demand.work
-        mode = Streamed(Scratch(scratch, least), lambda size: advance(size / total))
+    files = Scratch(scratch, _LEAST if streams else _NEVER)
+    total = demand.work if demand is not None else 0
+    mode = Streamed(files, (lambda size: advance(size / total)) if total else (lambda size: None))
     with torch.no_grad(), _memory_watched():
         with mode:
             image = model(torch.from_numpy(raw)[None].to(device))[0]
-        return _rounded(image, bits)
+        return _rounded(image, bits, files)
 
 
-def _rounded(image: Tensor, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _rounded(image: Tensor, bits: int, files: Scratch) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Whole numbers of an image in [0, 1], shape (3, H, W) to (H, W, 3)."""
     height, width = image.shape[1:]
     rounded = np.empty((height, width, 3), np.uint8 if bits == 8 else np.uint16)
     for top in range(0, height, _STRIP):
         strip = image[:, top : top + _STRIP].float().cpu()
+        files.touch(strip.nbytes)
         if not strip.isfinite().all():
             raise UserError("The network gives NaN or Inf; are these the right weights for this sensor?")
         rounded[top : top + _STRIP] = strip.mul(2**bits - 1).round_().permute(1, 2, 0).numpy()
