@@ -269,6 +269,17 @@ def test_what_a_killed_process_was_writing_is_removed(whole, tmp_path, attempt):
     attempt.note("half a file of a killed process", "removed")
 
 
+def test_a_copy_beside_the_others_may_be_resumed(whole, tmp_path, attempt):
+    _, pairs, wanted = whole
+    run(tmp_path, pairs, Send("on_train_batch_start", 8, signal.SIGTERM))
+    folder = tmp_path / "checkpoints"
+    shutil.copy(folder / "last.ckpt", folder / "copy.ckpt")
+    with attempt.keeps("a copy in the same folder", folder / "copy.ckpt"):
+        train(tmp_path, resume=read(folder / "copy.ckpt"), pairs=pairs)
+    assert same(kept(tmp_path), wanted)
+    attempt.note("a copy in the same folder", "the same weights")
+
+
 def test_bits_that_change_are_noticed(whole, tmp_path, attempt):
     content = bytearray((whole[0] / "checkpoints" / "last.ckpt").read_bytes())
     value = torch.load(io.BytesIO(bytes(content)), weights_only=True)["state_dict"]["model.net.0.weight"]
