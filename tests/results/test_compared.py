@@ -4,7 +4,7 @@ import pytest
 from ispbench.errors import UserError
 from ispbench.results.compared import compared_scores, comparison_sheets, means_over_datasets, names_of
 from ispbench.results.figures import draw_critical_difference, draw_scores
-from ispbench.results.leaderboard import Filters
+from ispbench.results.filters import Filters
 from ispbench.results.selection import selected
 from tests.results.grid import add_row
 

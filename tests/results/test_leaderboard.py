@@ -10,7 +10,8 @@ from ispbench.cli.main import dispatch
 from ispbench.errors import UserError
 from ispbench.results import store
 from ispbench.results.committed import check_files, write_files
-from ispbench.results.leaderboard import AFTER, BEFORE, Filters, leaderboard, scores_of
+from ispbench.results.filters import Filters
+from ispbench.results.leaderboard import AFTER, BEFORE, leaderboard, scores_of
 from ispbench.results.rows import split_track
 from ispbench.results.shown import sheets_of
 from ispbench.results.verifications import verify

@@ -4,9 +4,6 @@ Everything that shows the leaderboard takes this one table, so that no two of it
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,10 @@ import pandas as pd
 
 from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE
+from ispbench.results.filters import Filters
 from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
-from ispbench.results.rows import Ranking, Row, load_rows, without_ablations
+from ispbench.results.pareto import mark
+from ispbench.results.rows import Ranking, Row, load_rows
 from ispbench.results.statistics import intervals, ranks
 from ispbench.results.verifications import TIERS, Tiers
 
@@ -81,57 +80,6 @@ AFTER = {
 }
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which rows are shown; patterns such as ``photos*``.
-
-    Attributes:
-        dataset: With its version, ``photos-v1``.
-        protocol: ``photos-v1-one-camera/original-gt``.
-        track: That was scored.
-        budget: As `ispbench.results.rows.budget_of` words it.
-        model: Its name.
-        min_params: The fewest parameters.
-        max_params: The most parameters.
-        since: The first day of the newest evaluation, such as ``2026-11-24``.
-        until: The last day, likewise.
-        variants: Whether cells of ablations are shown, see `ispbench.results.rows.without_ablations`.
-    """
-
-    dataset: str = "*"
-    protocol: str = "*"
-    track: str = "*"
-    budget: str = "*"
-    model: str = "*"
-    min_params: float | None = None
-    max_params: float | None = None
-    since: str | None = None
-    until: str | None = None
-    variants: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("since", "until"):
-            try:
-                date.fromisoformat(getattr(self, name) or "2000-01-01")
-            except ValueError as error:
-                raise UserError(f"{name} is a day such as 2026-11-24, not {getattr(self, name)!r}.") from error
-
-    def apply(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that pass."""
-        kept = list(rows) if self.variants else without_ablations(rows)
-        return [row for row in kept if self._passes(row)]
-
-    def _passes(self, row: Row) -> bool:
-        named = {name: getattr(row.ranking, name) for name in ("dataset", "protocol", "track", "budget")}
-        if not all(fnmatch(value, getattr(self, name)) for name, value in {**named, "model": row.model}.items()):
-            return False
-        params, day = _first(row, "complexity", "params"), str(row.newest["date"])[:10]
-        sized = self.min_params is not None or self.max_params is not None
-        if sized and (params is None or not (self.min_params or 0) <= params <= (self.max_params or float("inf"))):
-            return False
-        return (self.since or "") <= day <= (self.until or "9999")
-
-
 def scores_of(extra: Sequence[str] = ()) -> list[str]:
     """The columns of the scores: each metric's mean and the ends of its interval."""
     return [f"{name}{end}" for name in (*TABLE, *extra) for end in ("", "_low", "_high")]
@@ -189,31 +137,10 @@ def _ranked(lines: list[dict[str, Any]], scores: ImageScores | None, metric: str
     places = {} if scores is None else ranks(scores, [line["row"] for line in lines if line["row"] in scores.values])
     for line in lines:
         line |= {"ranked_by": metric, "rank": places.get(line["row"])}
-    _mark(lines, "pareto_params", sign, metric, "params")
-    _mark(lines, "pareto_gmacs", sign, metric, "gmacs", ("gmacs_input",))
-    _mark(lines, "pareto_latency", sign, metric, "latency_ms", _SAME_DEVICE)
+    mark(lines, "pareto_params", metric, "params")
+    mark(lines, "pareto_gmacs", metric, "gmacs", ("gmacs_input",))
+    mark(lines, "pareto_latency", metric, "latency_ms", _SAME_DEVICE)
     return lines
-
-
-def _mark(
-    lines: Sequence[dict[str, Any]], column: str, sign: int, metric: str, cost: str, same: Sequence[str] = ()
-) -> None:
-    """Says of each line whether none is at least as good at no greater cost, and better in one of the two."""
-    for line in lines:
-        rivals = [
-            other
-            for other in lines
-            if other[cost] is not None and all(other.get(name) == line.get(name) for name in same)
-        ]
-        here = (sign * line[metric], line[cost])
-        line[column] = (
-            None
-            if line[cost] is None
-            else not any(
-                there[0] <= here[0] and there[1] <= here[1] and there != here
-                for there in ((sign * other[metric], other[cost]) for other in rivals)
-            )
-        )
 
 
 def _means(rows: Sequence[Row], scores: Mapping[str, ImageScores | None]) -> dict[str, dict[str, float]]:
@@ -237,7 +164,7 @@ def _facts(row: Row, tiers: Tiers) -> dict[str, Any]:
     facts |= {"ranking": ranking.title, "ranking_key": ranking.key}
     facts |= {"simulated": newest["simulated"], "model": row.model, "variant": row.variant}
     facts |= {"tier": tiers.of(row), "seeds": len(row.records), "n_images": newest["data"].get("n_images")}
-    facts |= {name: _first(row, "complexity", name) for name in _COUNTS} | _latency(row)
+    facts |= {name: row.measured("complexity", name) for name in _COUNTS} | _latency(row)
     facts |= {"origin": newest.get("origin"), "checkpoint": newest.get("checkpoint", {}).get("name")}
     facts |= {"data_fingerprint": ranking.fingerprint, "date": newest["date"], "row": row.key}
     facts |= {
@@ -268,12 +195,6 @@ def _latency(row: Row) -> dict[str, Any]:
         return {"latency_ms": None, "latency_note": note}
     notes = [record["notes"].get("latency") for record in row.records]
     return {"latency_ms": None, "latency_note": next(filter(None, notes), "not measured")}
-
-
-def _first(row: Row, section: str, name: str) -> Any:
-    """A number that seeds do not change, from the newest evaluation that has it."""
-    newest = sorted(row.records, key=lambda record: record["date"], reverse=True)
-    return next((value for record in newest if (value := record[section].get(name)) is not None), None)
 
 
 def _together(row: Row, value: Callable[[Any], Any]) -> str:

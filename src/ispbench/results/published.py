@@ -14,7 +14,8 @@ import pandas as pd
 
 from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE
-from ispbench.results.leaderboard import Filters, leaderboard
+from ispbench.results.filters import Filters
+from ispbench.results.leaderboard import leaderboard
 from ispbench.results.sheets import Sheet, show
 
 CHECKS = {

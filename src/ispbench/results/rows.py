@@ -110,6 +110,11 @@ class Row:
         """The evaluation that was made last."""
         return max(self.records, key=lambda record: (record["date"], record["id"]))
 
+    def measured(self, section: str, name: str) -> Any:
+        """A number that seeds do not change, from the newest evaluation that has it; None if there is none."""
+        newest = sorted(self.records, key=lambda record: record["date"], reverse=True)
+        return next((value for record in newest if (value := record[section].get(name)) is not None), None)
+
     @property
     def learns(self) -> bool:
         """Whether another seed would give another network: it was trained here."""

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from ispbench.errors import UserError
-from ispbench.results.leaderboard import Filters
+from ispbench.results.filters import Filters
 from ispbench.results.lookup import find
 from ispbench.results.rows import UNTRAINED, Row, load_rows, without_ablations
 

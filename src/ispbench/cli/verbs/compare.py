@@ -47,8 +47,8 @@ def run(settings: Settings) -> None:
     from ispbench.results.ablation import save_plot
     from ispbench.results.compared import SHOWN, compared_scores, comparison_sheets, means_over_datasets, names_of
     from ispbench.results.figures import draw_critical_difference, draw_images, draw_scores
+    from ispbench.results.filters import Filters
     from ispbench.results.image_scores import higher_is_better
-    from ispbench.results.leaderboard import Filters
     from ispbench.results.selection import selected
     from ispbench.results.sheets import print_sheets
     from ispbench.results.statistics import image_table

@@ -45,7 +45,8 @@ def run(settings: Settings) -> None:
     from ispbench.results import published
     from ispbench.results.breakdown import print_breakdown
     from ispbench.results.committed import check_files, write_files
-    from ispbench.results.leaderboard import Filters, leaderboard
+    from ispbench.results.filters import Filters
+    from ispbench.results.leaderboard import leaderboard
     from ispbench.results.sheets import print_sheets, write_table
     from ispbench.results.shown import COLUMNS, print_board, sheets_of
 
