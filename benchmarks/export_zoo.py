@@ -187,7 +187,7 @@ def trained_table(trained: Mapping[str, Any]) -> str:
         for precision in TRAINED:
             found = row[precision]["comparison"]
             lines.append(
-                f"| | {precision} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
+                f"| | {precision}{' (fails)' if found['failures'] else ''} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
                 f"{float(found['psnr']):.1f} dB | {scores(found['after'])} |"
             )
     return "\n".join(lines) + "\n"
