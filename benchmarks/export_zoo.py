@@ -14,7 +14,7 @@ import importlib.util
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -64,8 +64,8 @@ def main() -> None:
     names = typed.models.split(",") if typed.models else [] if typed.trained else choices("model")
     for name in names:
         known = {} if typed.models else found["zoo"].get(name, {})
-        if missing := [format for format in formats if format not in known]:
-            found["zoo"][name] = known | zoo_row(name, missing)
+        for format in (format for format in formats if format not in known):
+            known = found["zoo"][name] = known | zoo_cell(name, format)
             write_atomically(STORE, json.dumps(found, indent=1) + "\n")
     for run in typed.trained:
         overrides = [f"data.root={typed.data_root}"] if typed.data_root else []
@@ -79,16 +79,12 @@ def main() -> None:
             put(name, text)
 
 
-def zoo_row(name: str, formats: Sequence[str]) -> dict[str, Any]:
-    """What became of a network in each format."""
-    row: dict[str, Any] = {}
-    for format in formats:
-        _, model, _ = load_model(None, [f"model={name}", *SHALLOW.get(name, []), *DATA])
-        row |= {"divisor": divisor(model), "minimum": 2 * model.minimum}
-        row[format] = outcome(partial(export_small, name, COLUMNS[format]), COLUMNS[format].dynamic)
-        shown = {key: row[format].get(key) for key in ("dynamic", "max_error", "psnr", "reason")}
-        print(name, format, shown, flush=True)
-    return row
+def zoo_cell(name: str, format: str) -> dict[str, Any]:
+    """What became of a network in a format."""
+    _, model, _ = load_model(None, [f"model={name}", *SHALLOW.get(name, []), *DATA])
+    found = outcome(partial(export_small, name, COLUMNS[format]), COLUMNS[format].dynamic)
+    print(name, format, {key: found.get(key) for key in ("dynamic", "max_error", "psnr", "reason")}, flush=True)
+    return {"divisor": divisor(model), "minimum": 2 * model.minimum, format: found}
 
 
 def export_small(name: str, request: Request, dynamic: bool) -> Mapping[str, Any]:
@@ -191,7 +187,7 @@ def trained_table(trained: Mapping[str, Any]) -> str:
         for precision in TRAINED:
             found = row[precision]["comparison"]
             lines.append(
-                f"| | {precision} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
+                f"| | {precision}{' (fails)' if found['failures'] else ''} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
                 f"{float(found['psnr']):.1f} dB | {scores(found['after'])} |"
             )
     return "\n".join(lines) + "\n"

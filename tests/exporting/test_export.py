@@ -49,7 +49,7 @@ def save(tmp_path, request, model=None, name="toy", data=None):
     path = tmp_path / f"{name}{suffix}"
     model = (model or ToyISP()).eval()
     description = export(model, data or SplitData(), OriginalGT(), request, path, progress=False)
-    assert json.loads(path.with_suffix(".json").read_text())["sha256"] == description["sha256"]
+    assert json.loads(path.with_suffix(".json").read_text())["hash"] == description["hash"]
     return description, path, model
 
 

@@ -88,7 +88,7 @@ def export(
             found += _half_flags(reference, data, request)
         description = {
             "file": path.name,
-            "sha256": hash_file(scratch),
+            "hash": hash_file(scratch),
             "bytes": scratch.stat().st_size,
             "format": request.format,
             "precision": request.precision,

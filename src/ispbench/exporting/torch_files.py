@@ -11,7 +11,7 @@ from torch import Tensor
 from ispbench.exporting.graph import Graph, divisor
 from ispbench.exporting.runtimes import missing
 
-LARGEST_SIDE = 8192  # of a dynamic ExecuTorch program, which plans its memory for the largest input; Bayer pixels
+LARGEST_SIDE = 2048  # Bayer pixels; a dynamic ExecuTorch program plans its memory for the largest input
 
 
 def write_torchscript(graph: Graph, raw: Tensor, path: Path) -> None:
@@ -28,7 +28,9 @@ def write_torchscript(graph: Graph, raw: Tensor, path: Path) -> None:
         torch.jit.save(traced, str(path))
 
 
-def write_executorch(graph: Graph, raw: Tensor, path: Path, dynamic: bool, largest: int = 2048) -> dict[str, int]:
+def write_executorch(
+    graph: Graph, raw: Tensor, path: Path, dynamic: bool, largest: int = LARGEST_SIDE
+) -> dict[str, int]:
     """Lowers a graph to ExecuTorch, with XNNPACK for what that takes.
 
     Args:
