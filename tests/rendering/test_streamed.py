@@ -121,6 +121,7 @@ OPERATIONS = {
     "spectrum": lambda x: torch.fft.irfft2(torch.fft.rfft2(x) * 2, s=x.shape[-2:]) + torch.fft.ifft2(x + 0j).real,
     "layer norm": lambda x: (x - x.mean(1, keepdim=True)) / x.var(1, keepdim=True, correction=0).sqrt(),
     "maxima": lambda x: x.amax((2, 3), keepdim=True) * x.amax(1, keepdim=True) - x.mean((3,), keepdim=True),
+    "over everything": lambda x: x.amax() + x.sum((1, 2, 3)) + x.mean() + x.sum((0, 2, 3)).max() + x.var(1).sum(),
     "matrix": lambda x: torch.einsum("ij,njhw->nihw", torch.ones(3, 8).double(), x),
     "attention": lambda x: torch.bmm(x.flatten(2), x[:, :1].flatten(2).softmax(2).mT)[..., None] + x,
     "join": lambda x: torch.cat((x, x * 2, x[:, :1]), 1)[:, [3, 1, 16]],

@@ -1,7 +1,9 @@
 """Tensors whose values lie in files instead of memory."""
 
+import ctypes
 import mmap
 import os
+import sys
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -55,13 +57,19 @@ class Scratch:
         return torch.frombuffer(values, dtype=dtype).view(tuple(shape))
 
     def touch(self, size: int) -> None:
-        """Counts bytes that were read or written, and from time to time lets go of the memory that shows the files."""
+        """Counts bytes that were read or written, and from time to time gives memory back to the system.
+
+        That is the memory that shows the files, and what glibc keeps of memory that was freed.
+        """
         self._touched += size
-        if self._touched >= _RELEASE:
-            self._touched = 0
-            if hasattr(mmap, "MADV_DONTNEED"):
-                for values in list(self._maps):
-                    values.madvise(mmap.MADV_DONTNEED)
+        if not self._maps or self._touched < _RELEASE:
+            return
+        self._touched = 0
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for values in list(self._maps):
+                values.madvise(mmap.MADV_DONTNEED)
+        if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -103,15 +103,15 @@ class Streamed(TorchDispatchMode):
         if packet is _aten.index:
             return self._by_rows if [index is not None for index in args[1]] == [False, True] else None
         if packet in _REDUCTIONS and args[0].dim() == 4 and len(args) > 1:
-            dims = args[2] if packet is _aten.linalg_vector_norm else args[1]
-            dims = {
-                dim % 4 for dim in (dims if isinstance(dims, Sequence) else [dims] if dims is not None else range(4))
-            }
-            return self._by_rows if dims == {1} else None if 1 in dims else self._by_channels
+            dim = args[2] if packet is _aten.linalg_vector_norm else args[1]
+            dims = {axis % 4 for axis in (dim if isinstance(dim, Sequence) else () if dim is None else (dim,))}
+            if not dims or (1 in dims and len(dims) > 1):
+                return None  # over everything
+            return self._by_rows if dims == {1} else self._by_channels
         if packet in _JOINS:
             axis = args[1] if len(args) > 1 else 0
-            dims = args[0][0].dim() + (packet is _aten.stack)
-            return self._by_rows if axis % dims < dims - 2 else None
+            rank = args[0][0].dim() + (packet is _aten.stack)
+            return self._by_rows if axis % rank < rank - 2 else None
         return self._by_rows if packet in _ROWWISE or torch.Tag.pointwise in func.tags else None
 
     def _by_rows(self, func: Any, args: Any, kwargs: Any) -> Any:
