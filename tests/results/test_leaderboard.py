@@ -135,9 +135,10 @@ def test_seeds_that_were_scored_by_different_metrics_are_one_row(grid):
     lan = by_model(leaderboard(grid)).loc["lan"]
     assert lan["seeds"] == 3
     assert np.isnan(lan["ssim"]), "not every seed has it"
-    again = record | {"id": record["id"] + "0", "key": "0" * 16, "metrics": {**record["metrics"], "ssim": 0.5}}
-    path.with_stem(f"{path.stem}0").write_text(json.dumps(again))
-    path.with_suffix(".scores.csv").rename(path.with_stem(f"{path.stem}0").with_suffix(".scores.csv"))
+    name = path.stem.removesuffix(record["key"]) + "0" * 16
+    again = record | {"id": name, "key": "0" * 16, "metrics": {**record["metrics"], "ssim": 0.5}}
+    path.with_stem(name).write_text(json.dumps(again))
+    path.with_suffix(".scores.csv").rename(path.with_stem(name).with_suffix(".scores.csv"))
     lan = by_model(leaderboard(grid)).loc["lan"]
     assert lan["seeds"] == 3
     assert lan["ssim"] > 0, "the evaluation with more scores counts"
