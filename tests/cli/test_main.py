@@ -238,7 +238,9 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
 
 
 def test_a_diverging_training_says_so_and_is_recorded(tmp_path):
-    done = ispbench_here(*TINY, "optimizer.lr=1e30", "trainer.max_steps=30", "trainer.gradient_clip_val=null", cwd=tmp_path)
+    done = ispbench_here(
+        *TINY, "optimizer.lr=1e30", "trainer.max_steps=30", "trainer.gradient_clip_val=null", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "lower optimizer.lr" in done.stderr
     assert "Traceback" not in done.stderr
