@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from ispbench.data.datamodule import PairedDataModule
 from ispbench.data.datasets.folder import FolderData
 from ispbench.data.datasets.mini import read_photo
-from ispbench.data.packing import PackedSource
+from ispbench.data.packed_file import PackedSource
 from ispbench.data.pairs import Pair, PairDataset, PairSource
 from ispbench.raw.captures import CaptureRange
 from ispbench.raw.simulate import expose, unprocess

@@ -17,7 +17,8 @@ from PIL import Image
 from ispbench.cli.verbs.data import check
 from ispbench.data import packing
 from ispbench.data.cache import build_once, cached
-from ispbench.data.packing import PackedSource, build_pack, check_pack, open_pack
+from ispbench.data.packed_file import PackedSource
+from ispbench.data.packing import build_pack, check_pack, open_pack
 from ispbench.data.pairs import PairDataset
 from ispbench.data.photo_sets import find_files, hash_files
 from ispbench.data.photographs import cached_photograph

@@ -1,13 +1,7 @@
 """Packed copies: all decoded pairs of a split in one file, so that training decodes nothing.
 
-The file holds pair after pair, each the mosaic as uint16 followed by the target as planar uint8; then the names, a
-table (offset, height, width, CRC-32) and a JSON description with the stamp of the original files. It is written under
-another name, with a journal of finished pairs: an interrupted packing continues where it stopped, and a file that has
-its final name is complete.
-
-Names, table and description are verified when the file is opened, and with them some pairs, of a small file all; each
-other pair is when a process first reads it. In ``benchmarks/loading.py`` that first read takes about 2 times as long as
-a later one where patches are cut, and makes no difference where whole images are loaded.
+A file (see `ispbench.data.packed_file`) is written under another name, with a journal of finished pairs: an interrupted
+packing continues where it stopped, and a file that has its final name is complete.
 
 The usual choice for this is LMDB, and this file is not faster: in ``benchmarks/loading.py`` training patches load about
 equally fast from both (0.9 to 1.2 times LMDB's rate), and whole images at 0.7 times LMDB's rate. It is kept because it
@@ -19,27 +13,20 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
 from rich.progress import Progress
 
 from ispbench.console import warn
-from ispbench.data.name_list import Strings
+from ispbench.data.packed_file import COLUMNS, MAGIC, ROW, TAIL, PackedSource
 from ispbench.data.pairs import Pair, PairSource
-from ispbench.data.parallel import read_pairs, spread
+from ispbench.data.parallel import read_pairs
 from ispbench.errors import UserError
 
-_MAGIC = b"ISPPACK2"
-_TAIL = struct.Struct("<qq8s")  # offset of the description, CRC of all from the names to the description, magic
-# A row of the table is offset, height, width, CRC; for an unreadable pair the second is -1, the third the length of the
-# reason in bytes.
-_ROW = np.dtype("<i8")
-_COLUMNS = 4
 _SAMPLED = 64  # pairs that are verified when a file is opened
 _CHUNK = 32  # pairs between two entries of the journal
 _SPARE = 64 * 2**20  # bytes of disk to leave free
@@ -54,89 +41,6 @@ def pack_path(version: str, place: str, split: str) -> Path:
         split: train, val or test.
     """
     return Path("packed", f"{version}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}", f"{split}.pack")
-
-
-class PackedSource(PairSource):
-    """The pairs of a packed file.
-
-    Each pair is read into memory of its own, so that a process holds no more of the file than it is working on.
-
-    Args:
-        path: The packed file.
-
-    Raises:
-        ValueError: if the file is not a complete packed file, or was changed.
-    """
-
-    thread_safe = True
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size < _TAIL.size:
-                raise ValueError(f"{path} is not a packed file")
-            file.seek(size - _TAIL.size)
-            start, check, magic = _TAIL.unpack(file.read())
-            if magic != _MAGIC or not 0 <= start < size:
-                raise ValueError(f"{path} is not a packed file")
-            file.seek(start)
-            text = file.read(size - _TAIL.size - start)
-            about = json.loads(text)
-            file.seek(about["names"])
-            names, table = file.read(about["table"] - about["names"]), file.read(start - about["table"])
-        if zlib.crc32(text, zlib.crc32(table, zlib.crc32(names))) != check:
-            raise ValueError(f"{path} was changed")
-        self.names = Strings(json.loads(names))
-        self._table = np.frombuffer(table, _ROW).reshape(len(self.names), _COLUMNS)
-        self._verified = np.zeros(len(self.names), bool)
-        self.fingerprint: str = about["fingerprint"]
-        self.stamp = about["stamp"]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_file": None}
-
-    def read(self, index: int) -> Pair:
-        """The mosaic in DN, shape (H, W), and the sRGB target, shape (H, W, 3), as they were in the files.
-
-        Raises:
-            UserError: if the pair could not be read when it was packed, or was changed since.
-        """
-        _, height, width, _ = self._table[index].tolist()
-        content = self._content(index)
-        if height < 0:
-            raise UserError(bytes(content).decode())
-        mosaic = content[: 2 * height * width].view("<u2").reshape(height, width)
-        return mosaic, content[2 * height * width :].reshape(3, height, width).transpose(1, 2, 0)
-
-    def damage(self, count: int | None = None) -> list[str]:
-        """What is wrong with the copies of the pairs, one sentence each.
-
-        Args:
-            count: How many pairs to verify, evenly spread; None for all.
-        """
-        found = []
-        for index in spread(len(self), count):
-            try:
-                self._content(index)
-            except UserError as error:
-                found.append(str(error))
-        return found
-
-    def _content(self, index: int) -> np.ndarray:
-        offset, height, width, check = self._table[index].tolist()
-        length = width if height < 0 else 5 * height * width
-        if self._file is None:
-            self._file = self.path.open("rb")
-        content = np.empty(length, np.uint8)
-        if os.preadv(self._file.fileno(), [content.data], offset) != length:
-            raise UserError(f"{self.path} was cut short while it was in use; delete it.")
-        if not self._verified[index]:
-            if zlib.crc32(content.data) != check:
-                raise UserError(f"{self.path} is damaged at {self.names[index]}; delete it, and it is packed anew.")
-            self._verified[index] = True
-        return content
 
 
 def open_pack(source: PairSource, path: Path, build: bool, skip: bool) -> PairSource:
@@ -225,7 +129,7 @@ def _build(source: PairSource, path: Path, skip: bool) -> None:
             nonlocal recorded
             data.flush()
             os.fsync(data.fileno())
-            log.write(np.array(rows[recorded:], _ROW).tobytes())
+            log.write(np.array(rows[recorded:], ROW).tobytes())
             log.flush()
             recorded = len(rows)
 
@@ -242,7 +146,7 @@ def _build(source: PairSource, path: Path, skip: bool) -> None:
                     record()
         finally:
             record()
-        _write_tail(data, source, np.array(rows, _ROW).reshape(-1, _COLUMNS), key.decode())
+        _write_tail(data, source, np.array(rows, ROW).reshape(-1, COLUMNS), key.decode())
     part.replace(path)
     journal.unlink()
 
@@ -265,7 +169,7 @@ def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: st
     places = {"names": start, "table": start + len(names)}
     about = json.dumps(places | {"stamp": stamp, "fingerprint": source.fingerprint}).encode()
     content = names + rows + about
-    data.write(content + _TAIL.pack(start + len(names) + len(rows), zlib.crc32(content), _MAGIC))
+    data.write(content + TAIL.pack(start + len(names) + len(rows), zlib.crc32(content), MAGIC))
     data.truncate()
     data.flush()
     os.fsync(data.fileno())
@@ -273,15 +177,15 @@ def _write_tail(data: BinaryIO, source: PairSource, table: np.ndarray, stamp: st
 
 def _finished(journal: Path, part: Path, key: bytes) -> np.ndarray:
     """The table of the pairs that an interrupted packing of the same files has completed."""
-    empty = np.empty((0, _COLUMNS), _ROW)
+    empty = np.empty((0, COLUMNS), ROW)
     if not (journal.is_file() and part.is_file()):
         return empty
     content = journal.read_bytes()
     if not content.startswith(key):
         return empty
-    row = _COLUMNS * _ROW.itemsize
+    row = COLUMNS * ROW.itemsize
     whole = (len(content) - len(key)) // row * row
-    table = np.frombuffer(content[len(key) : len(key) + whole], _ROW).reshape(-1, _COLUMNS)
+    table = np.frombuffer(content[len(key) : len(key) + whole], ROW).reshape(-1, COLUMNS)
     if _end(table) > part.stat().st_size:
         return empty
     journal.write_bytes(content[: len(key) + whole])

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ispbench.errors import UserError
 
 _BAND = 64  # rows
-_FOOTER = struct.Struct("<QII8s")  # bytes of the .npy file, rows in a band, CRC of header and of the bands' CRCs, magic
+_FOOTER = struct.Struct("<QII8s")  # bytes of the .npy file, rows in a band, CRC of all but the rows, magic
 _MAGIC = b"ISPSEAL1"
+_PREFIX = struct.Struct("<8sH")  # of a .npy file: its magic with the version, and the bytes of the header that follows
 _AT_ONCE = 2**20  # bytes that are verified when a file is opened
 
 
@@ -60,20 +61,22 @@ class SealedArray:
                 size = file.seek(0, io.SEEK_END)
                 file.seek(max(0, size - _FOOTER.size))
                 length, self._band, check, magic = _FOOTER.unpack(file.read())
-                file.seek(0)
-                if magic != _MAGIC or np.lib.format.read_magic(file) != (1, 0):
+                if magic != _MAGIC or length > size:
                     raise ValueError("no magic")
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-                start = file.tell()
                 file.seek(0)
-                header = file.read(start)
+                header = file.read(_PREFIX.size)
+                start = _PREFIX.size + _PREFIX.unpack(header)[1]
+                header += file.read(start - _PREFIX.size)
                 file.seek(length)
                 sums = file.read(size - length - _FOOTER.size)
-            if zlib.crc32(sums, zlib.crc32(header)) != check or start + math.prod(shape) * dtype.itemsize != length:
+            if _check(header, sums, length, self._band) != check:
                 raise ValueError("another header")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(header[_PREFIX.size - 2 :]))
+            if start + math.prod(shape) * dtype.itemsize != length:
+                raise ValueError("another length")
             self.shape: tuple[int, ...] = shape
             self._array = np.memmap(self.path, dtype, "r", start, shape)
-        except (ValueError, struct.error, EOFError) as error:
+        except (ValueError, OverflowError, struct.error) as error:
             raise DamagedError(self.path) from error
         self._sums = np.frombuffer(sums, "<u4")
         self._verified = np.zeros(len(self._sums), bool)
@@ -109,11 +112,15 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     header = file.getvalue()
     bands = (array[first : first + _BAND] for first in range(0, len(array), _BAND))
     sums = np.array([zlib.crc32(band.data) for band in bands], "<u4").tobytes()
-    check = zlib.crc32(sums, zlib.crc32(header))
+    length = len(header) + array.nbytes
     with path.open("xb") as output:
         output.write(header)
         output.write(array.data)
-        output.write(sums + _FOOTER.pack(len(header) + array.nbytes, _BAND, check, _MAGIC))
+        output.write(sums + _FOOTER.pack(length, _BAND, _check(header, sums, length, _BAND), _MAGIC))
+
+
+def _check(header: bytes, sums: bytes, length: int, band: int) -> int:
+    return zlib.crc32(f"{length} {band}".encode(), zlib.crc32(sums, zlib.crc32(header)))
 
 
 def sealed_json(content: dict[str, Any]) -> str:

@@ -15,17 +15,10 @@ _TEXT: Mapping[str | None, tuple[str, ...]] = {
     "evaluation": (*_ALL, "kind", "key", "dataset", "protocol", "split", "rules"),
     None: (*_ALL, "protocol"),
 }
+_COMMON = ("config", "data", "notes", "versions", "git")
 _MAPPINGS: Mapping[str | None, tuple[str, ...]] = {
-    "training": ("config", "data", "notes", "versions", "git", "training"),
-    "evaluation": (
-        *("config", "data", "notes", "versions", "git"),
-        "checkpoint",
-        "metrics",
-        "by",
-        "complexity",
-        "efficiency",
-        "dynamic",
-    ),
+    "training": (*_COMMON, "training"),
+    "evaluation": (*_COMMON, "checkpoint", "metrics", "by", "complexity", "efficiency", "dynamic"),
     None: ("config", "data", "notes", "metrics", "complexity", "efficiency", "training"),
 }
 _SINGLE: Mapping[str, tuple[type, ...]] = {  # and may be null
