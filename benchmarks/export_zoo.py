@@ -160,7 +160,8 @@ def cell_of(found: Mapping[str, Any] | None, format: str) -> tuple[str, str]:
         return "not tried", ""
     if "reason" in found:
         return "no", shortened(found["reason"])
-    number = f"{float(found['psnr']):.0f} dB" if format.endswith("fp16") else f"{float(found['max_error']):.0e}"
+    error = float(found["max_error"])
+    number = f"{float(found['psnr']):.0f} dB" if format.endswith("fp16") else f"{error:.0e}" if error else "0"
     size = "" if not COLUMNS[format].dynamic else ", any size" if found["dynamic"] else ", one size"
     note = shortened(found["why_static"]) if found["why_static"] else ""
     if found["failures"]:
@@ -170,7 +171,7 @@ def cell_of(found: Mapping[str, Any] | None, format: str) -> tuple[str, str]:
 
 def shortened(reason: str) -> str:
     """A reason without what the table says anyway."""
-    reason = reason.partition(" A static size may work")[0]
+    reason = reason.partition(" A static size may work")[0].partition(" (http")[0].rstrip(".")
     reason = re.sub(r"^\w+ cannot be exported as \w+ in \w+ for [^:]*: ", "", reason)
     return reason if len(reason) < 160 else f"{reason[:160].rsplit(' ', 1)[0]} ..."
 
@@ -186,8 +187,9 @@ def trained_table(trained: Mapping[str, Any]) -> str:
         lines.append(f"| `{name}` | PyTorch | - | - | - | {scores(before)} |")
         for precision in TRAINED:
             found = row[precision]["comparison"]
+            label = f"{precision} (fails)" if found["failures"] else precision
             lines.append(
-                f"| | {precision}{' (fails)' if found['failures'] else ''} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
+                f"| | {label} | {row[precision]['bytes'] / 2**20:.2f} | {float(found['max_error']):.1g} | "
                 f"{float(found['psnr']):.1f} dB | {scores(found['after'])} |"
             )
     return "\n".join(lines) + "\n"
