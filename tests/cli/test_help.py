@@ -59,7 +59,7 @@ def test_help_names_every_setting_with_its_default(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("Usage: ispbench render FILE... [SETTING=VALUE ...] [KEY=VALUE ...]\n")
     lines = [line.strip() for line in printed.splitlines()]
-    assert "overlap=N             of neighboring tiles, blended, in sensor pixels (default: 64)" in lines
+    assert "memory=X              GiB that a photo may take beyond the model on a CPU (default: 2.0)" in lines
     assert "overwrite=true|false  replace results that exist (default: false)" in lines
     assert any(line.startswith("KEY=VALUE") and "weights=PATH" in line for line in lines)
 
