@@ -5,6 +5,7 @@ Beside ``last.ckpt`` and ``best.ckpt`` stays the one that each has replaced, for
 
 import hashlib
 import io
+import os
 import re
 import warnings
 import zipfile
@@ -50,7 +51,7 @@ def read(path: str | Path, known: str | None = None) -> Checkpoint:
             if it has changed.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
     try:
         with path.open("rb") as file, warnings.catch_warnings():
@@ -72,8 +73,13 @@ def read(path: str | Path, known: str | None = None) -> Checkpoint:
     return Checkpoint(path, digest, content)
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a checkpoint beside its place and moves it there; what it replaces is kept as `PREVIOUS` says.
+def write(path: Path, content: Mapping[str, Any], keep: bool = True) -> None:
+    """Writes a checkpoint beside its place and moves it there.
+
+    Args:
+        path: Of the file.
+        content: Tensors and plain values.
+        keep: Whether what it replaces is kept as `PREVIOUS` says.
 
     Raises:
         UserError: if the place cannot be written to; the checkpoints that were there are kept.
@@ -85,7 +91,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
         path,
         buffer.getbuffer(),
         "set paths.outputs to another place; the checkpoints before it are kept",
-        keep=path.with_stem(previous) if previous else None,
+        keep=path.with_stem(previous) if previous and keep else None,
     )
 
 

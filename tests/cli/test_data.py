@@ -8,7 +8,7 @@ from ispbench.cli.main import dispatch
 from ispbench.config import compose_and_build
 from ispbench.data.validation.plausibility import gray_world
 from ispbench.errors import UserError
-from tests.conftest import TINY_METAISP, ispbench
+from tests.conftest import TINY_METAISP, ispbench_here
 from tests.data.trees import SIZE, mai21_tree, pairs, rhid_tree, write, zrr_tree
 from tests.results.runs import only_run
 
@@ -26,7 +26,7 @@ def zrr(tmp_path_factory):
 
 
 def run(*arguments, cwd, status=0, **environment):
-    done = ispbench(*arguments, cwd=cwd, **environment)
+    done = ispbench_here(*arguments, cwd=cwd, **environment)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: a subprocess in an empty folder."""
+"""The command line as a user runs it, in an empty folder; in a process of its own where that matters."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from ispbench.cli.main import main
-from tests.conftest import TINY_METAISP, TINY_RUN, TINY_TRAINING, ispbench
+from tests.conftest import TINY_METAISP, TINY_RUN, TINY_TRAINING, ispbench, ispbench_here
 from tests.results.runs import only_run
 
 TINY = [*TINY_METAISP, *TINY_RUN]
@@ -137,7 +137,7 @@ def test_the_run_folder_is_complete(finished):
 
 def test_the_leaderboard_shows_the_run(finished):
     folder, _ = finished
-    done = ispbench("leaderboard", cwd=folder)
+    done = ispbench_here("leaderboard", cwd=folder)
     assert "metaisp" in done.stdout
     assert "simulated sensor" in done.stdout
     table = pd.read_csv(folder / "results" / "leaderboard.csv")
@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_made_again(finished, monkeypatch, capsys):
 
 def test_the_same_seed_gives_the_same_numbers(finished, tmp_path):
     first = record(finished[0])
-    done = ispbench(*TINY, cwd=tmp_path)
+    done = ispbench_here(*TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     again = record(tmp_path)
     assert again["metrics"]["psnr"] == first["metrics"]["psnr"]
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_numbers(finished, tmp_path):
 
 def test_weights_of_a_run_can_be_tested_again(finished, tmp_path):
     checkpoint = run_folder(finished[0]) / "checkpoints" / "last.ckpt"
-    done = ispbench(*TINY, "train=false", f"weights={checkpoint}", cwd=tmp_path)
+    done = ispbench_here(*TINY, "train=false", f"weights={checkpoint}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert record(tmp_path)["metrics"]["psnr"] == pytest.approx(record(finished[0])["metrics"]["psnr"], abs=1e-4)
 
@@ -180,7 +180,7 @@ def test_a_checkpoint_of_another_model_is_refused(key, finished, tmp_path, monke
 
 
 def test_the_classical_pipeline_needs_no_training(tmp_path):
-    done = ispbench("model=classical", *TINY_RUN, cwd=tmp_path)
+    done = ispbench_here("model=classical", *TINY_RUN, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = record(tmp_path)
     assert "steps" not in written["training"]
@@ -238,7 +238,9 @@ def test_ctrl_c_leaves_a_resumable_checkpoint_and_a_record(tmp_path):
 
 
 def test_a_diverging_training_says_so_and_is_recorded(tmp_path):
-    done = ispbench(*TINY, "optimizer.lr=1e30", "trainer.max_steps=30", "trainer.gradient_clip_val=null", cwd=tmp_path)
+    done = ispbench_here(
+        *TINY, "optimizer.lr=1e30", "trainer.max_steps=30", "trainer.gradient_clip_val=null", cwd=tmp_path
+    )
     assert done.returncode == 1
     assert "lower optimizer.lr" in done.stderr
     assert "Traceback" not in done.stderr
@@ -246,7 +248,7 @@ def test_a_diverging_training_says_so_and_is_recorded(tmp_path):
 
 
 def test_real_pairs_train_and_test(shared, tmp_path):
-    done = ispbench(
+    done = ispbench_here(
         *TINY_METAISP,
         "data=folder",
         f"data.root={shared / 'data' / 'mini_rhid'}",

@@ -11,7 +11,7 @@ from ispbench.data.datasets.camera import split_files
 from ispbench.errors import UserError
 from ispbench.raw.camera_file import read_camera
 from ispbench.raw.camera_targets import libraw_rendering
-from tests.conftest import TINY_METAISP, ispbench
+from tests.conftest import TINY_METAISP, ispbench_here
 from tests.raw.dng import GRBG, RGGB, XTRANS, write_dng
 from tests.raw.test_camera import SHARED_FILES, photograph, scene
 
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_used_ends_the_command_line_with_its_name(root, rn
     path = write_dng(root / "odd.dng", rng.integers(64, 1023, (72, 104)).astype(np.uint16), refused or RGGB)
     if not refused:
         path.write_bytes(path.read_bytes()[:-2000])
-    done = ispbench("data=camera", f"data.root={root}", *TINY, "trainer=cpu", "logger=none", cwd=tmp_path)
+    done = ispbench_here("data=camera", f"data.root={root}", *TINY, "trainer=cpu", "logger=none", cwd=tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "odd.dng" in done.stderr
@@ -190,7 +190,7 @@ def test_every_real_file_trains_and_tests_from_the_command_line(shared, tmp_path
     settings += ["num_workers=0", "trainer.val_check_interval=2", "trainer=cpu", "trainer.max_steps=2", "logger=csv"]
     settings += ["trainer.limit_val_batches=1", "metrics.scores=[psnr,ssim]", "metrics.latency.repetitions=1"]
     settings += ["metrics.latency.height=32", "metrics.latency.width=32"]
-    done = ispbench(*TINY_METAISP, *settings, cwd=tmp_path, ISPBENCH_CACHE=str(tmp_path / "cache"))
+    done = ispbench_here(*TINY_METAISP, *settings, cwd=tmp_path, ISPBENCH_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "cache" / "camera-v1-libraw").iterdir())) == len(SHARED_FILES)
     for name in SHARED_FILES:

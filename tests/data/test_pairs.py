@@ -73,6 +73,14 @@ def test_processes_share_an_epoch(world_size):
     assert len(set(draws)) == len(draws)
 
 
+def test_an_epoch_has_whole_batches_however_they_are_divided():
+    whole = list(TrainingSampler(7, 0, batch_size=2))
+    assert whole == list(TrainingSampler(7, 0))[:6]
+    ranks = [list(TrainingSampler(7, 0, rank, 2, batch_size=2)) for rank in range(2)]
+    assert [sample for pair in zip(*ranks, strict=True) for sample in pair] == whole
+    assert len(TrainingSampler(7, 0, batch_size=4)) == 4
+
+
 def test_epochs_differ_and_repeat():
     sampler = TrainingSampler(10, 0)
     first = list(sampler)

@@ -135,7 +135,9 @@ class Attempts:
         self.judge(what, ended, status, says)
         return ended
 
-    def judge(self, what: str, ended: Ended, status: int | Sequence[int] = 0, says: str = "") -> None:
+    def judge(
+        self, what: str, ended: Ended, status: int | Sequence[int] = 0, says: str = "", outcome: str = ""
+    ) -> None:
         """Judges the end of a process.
 
         Args:
@@ -143,6 +145,7 @@ class Attempts:
             ended: How it ended.
             status: The exit status that is right, or several.
             says: Part of the sentence with which it ends; without it an end without an error needs none.
+            outcome: For the table; without it, whether it went well, was killed or gave a sentence.
         """
         told = ended.out + ended.err
         assert "Traceback" not in told, f"{what}: {told}"
@@ -151,7 +154,8 @@ class Attempts:
             sentence = (ended.err.strip().splitlines() or [""])[-1]
             assert sentence.startswith("ispbench: "), f"{what}: {told}"
             assert says in sentence, f"{what}: {sentence}"
-        self.note(what, "a sentence" if ended.status > 0 else "killed" if ended.status < 0 else "went well")
+        usual = "a sentence" if ended.status > 0 else "killed" if ended.status < 0 else "went well"
+        self.note(what, outcome or usual)
 
     def refused(self, what: str, action: Callable[[], object], says: str = "") -> str:
         """Does what has to be refused as the user's mistake, in one sentence, which is returned."""

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from ispbench.checkpoint_files import read, write
+from ispbench.checkpoint_files import PREVIOUS, read, write
 from ispbench.checkpoints import identify, load_weights, newest_checkpoint
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
+from ispbench.training.trained import Trained, checkpoint_of
 from tests.faults import fuzz
 from tests.faults.harness import count, is_sentence, some
 from tests.faults.test_signals import Send, kept, run, same
@@ -201,6 +203,25 @@ def same_weights(one, other):
     return all(torch.equal(one[name], value) for name, value in other.items())
 
 
+def test_what_is_scored_is_what_was_written(whole, tmp_path, attempt, capsys):
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(whole[0] / "checkpoints", folder)
+    hashes = {path.stem: read(path).hash for path in folder.iterdir()}
+    trained = Trained({"training": {"checkpoints": hashes}}, tmp_path)
+    for name in ("last", "best"):
+        assert checkpoint_of(trained, name).hash == hashes[name]
+    for name, other in PREVIOUS.items():
+        shutil.copy(folder / f"{other}.ckpt", folder / f"{name}.ckpt")
+    assert checkpoint_of(trained, "last") is None, "it can be made again"
+    assert checkpoint_of(trained, "best").path.stem == "previous_best"
+    told = capsys.readouterr().err
+    assert "last.ckpt has changed" in told
+    assert "best.ckpt has changed" in told
+    (folder / "previous_best.ckpt").unlink()
+    assert checkpoint_of(trained, "best") is None
+    attempt.note("another file in the place of what is scored", "not scored", 3)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 @pytest.mark.parametrize("time", some(range(1, 8), 2))
 def test_a_disk_that_fails_keeps_what_is_there(number, time, whole, tmp_path, attempt, monkeypatch):
@@ -246,6 +267,17 @@ def test_what_a_killed_process_was_writing_is_removed(whole, tmp_path, attempt):
     assert run(tmp_path, pairs)
     assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == {"best", "last", "previous", "previous_best"}
     attempt.note("half a file of a killed process", "removed")
+
+
+def test_a_copy_beside_the_others_may_be_resumed(whole, tmp_path, attempt):
+    _, pairs, wanted = whole
+    run(tmp_path, pairs, Send("on_train_batch_start", 8, signal.SIGTERM))
+    folder = tmp_path / "checkpoints"
+    shutil.copy(folder / "last.ckpt", folder / "copy.ckpt")
+    with attempt.keeps("a copy in the same folder", folder / "copy.ckpt"):
+        train(tmp_path, resume=read(folder / "copy.ckpt"), pairs=pairs)
+    assert same(kept(tmp_path), wanted)
+    attempt.note("a copy in the same folder", "the same weights")
 
 
 def test_bits_that_change_are_noticed(whole, tmp_path, attempt):

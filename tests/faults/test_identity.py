@@ -89,13 +89,13 @@ def plain():
     return key()
 
 
-@pytest.mark.parametrize("override", some(DECIDE, 4))
+@pytest.mark.parametrize("override", some(DECIDE, 3))
 def test_what_decides_the_numbers_makes_another_key(override, plain, attempt):
     assert key(override) != plain
     attempt.note("a setting that decides the numbers", "another key")
 
 
-@pytest.mark.parametrize("override", some(DO_NOT, 3))
+@pytest.mark.parametrize("override", some(DO_NOT, 2))
 def test_what_does_not_keeps_the_key(override, plain, attempt):
     assert key(override) == plain
     attempt.note("a setting that decides nothing", "the same key")

@@ -121,7 +121,11 @@ def stop_and_go_on(folder, pairs, options, *moments):
 @pytest.mark.parametrize("hook, time", some(MOMENTS, 10))
 @pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGINT], 1))
 def test_a_stop_at_every_hook(hook, time, number, options, undisturbed, pairs, tmp_path, attempt):
-    assert same(stop_and_go_on(tmp_path, pairs, options, (hook, time, number, 1)), undisturbed)
+    send = Send(hook, time, number)
+    run(tmp_path, pairs, send, **options)
+    assert send.left <= 0, "the signal was sent"
+    assert run(tmp_path, pairs, **options)
+    assert same(kept(tmp_path), undisturbed)
     attempt.note(f"{number.name} in {hook}", "the same weights")
 
 

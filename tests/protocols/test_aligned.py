@@ -13,7 +13,7 @@ from ispbench.protocols.flow import DIS, warp
 from ispbench.protocols.mapping import FittedGCM
 from ispbench.protocols.original import OriginalGT
 from ispbench.raw.demosaic import bilinear
-from tests.conftest import REPOSITORY, ispbench
+from tests.conftest import REPOSITORY, ispbench_here
 from tests.protocols.pairs import Shifted, ShiftedData, first_pair
 
 QUICK = {"steps": 60, "lr": 1e-2}
@@ -180,12 +180,12 @@ def write_dataset(root):
 
 def test_the_command_line_aligns_scores_and_records(tmp_path):
     data = [*write_dataset(tmp_path / "data"), "protocol.mapping.steps=30", f"paths.cache={tmp_path / 'cache'}"]
-    done = ispbench("data", "align", *data, "--picture", "pairs.png", cwd=tmp_path)
+    done = ispbench_here("data", "align", *data, "--picture", "pairs.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     checksum = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("checksum"))
     assert cv2.imread(str(tmp_path / "pairs.png")).shape[1] > 5 * 64
     options = ["model=classical", "protocol=aligned-gt-raw", "metrics=quality", "trainer=cpu", "logger=none"]
-    done = ispbench(*data, *options, cwd=tmp_path)
+    done = ispbench_here(*data, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [path] = (tmp_path / "results" / "evaluations").glob("*.json")
     record = json.loads(path.read_text())
@@ -201,7 +201,7 @@ def test_the_command_line_complains_in_a_sentence(tmp_path):
         (["protocol/flow=dys"], "dis"),
         (["protocol.flow.preset=best"], "ultrafast, fast, medium"),
     ):
-        done = ispbench("data", "align", *arguments, cwd=tmp_path)
+        done = ispbench_here("data", "align", *arguments, cwd=tmp_path)
         assert done.returncode != 0
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr

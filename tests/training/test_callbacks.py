@@ -1,6 +1,7 @@
 import os
 import signal
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -83,6 +84,7 @@ def test_a_second_ctrl_c_acts_at_once(interrupts):
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        stop.on_validation_batch_start()
-    stop.teardown(None, None, "fit")
+        stop.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=2), None, None, 4)
+    stop.on_train_batch_start(SimpleNamespace(accumulate_grad_batches=2), None, None, 5)  # amid a step
+    stop.on_exception(None, None, None)
     assert signal.getsignal(signal.SIGINT) is interrupts

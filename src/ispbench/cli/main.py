@@ -29,9 +29,13 @@ def dispatch(words: Sequence[str]) -> None:
         UserError: for a mistake in the words, or what went wrong in doing it.
         KeyboardInterrupt: if the user or SIGTERM stopped it.
     """
+    with sigterm_as_exception():
+        _dispatch(words)
+
+
+def _dispatch(words: Sequence[str]) -> None:
     if _names_verb(words):
-        with sigterm_as_exception():
-            _run_verb(words)
+        _run_verb(words)
     elif not words or _HELP & set(words):
         from ispbench.cli.help import program_help
 

@@ -7,6 +7,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from ispbench.checkpoint_files import Checkpoint, read, write
 from ispbench.checkpoints import check_resumable
+from ispbench.errors import UserError
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -18,14 +19,17 @@ class SafeCheckpointIO(CheckpointIO):
 
     def __init__(self, resumed: Checkpoint | None = None) -> None:
         self._resumed = resumed
+        self._written: set[Path] = set()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes a checkpoint.
+        """Writes a checkpoint; a damaged one that it replaces does not take the place of a whole one.
 
         Raises:
             UserError: if the place cannot be written to; the checkpoints that were there are kept.
         """
-        write(Path(path), checkpoint)
+        path = Path(path)
+        write(path, checkpoint, keep=path in self._written or _is_whole(path))
+        self._written.add(path)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> dict[str, Any]:
         """What was read of the checkpoint before, without a second look at its file; else reads it, safely.
@@ -41,3 +45,11 @@ class SafeCheckpointIO(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Removes a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read(path)
+    except UserError:
+        return False
+    return True

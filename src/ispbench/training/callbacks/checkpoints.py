@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from ispbench.checkpoint_files import NEWEST, PREVIOUS, Checkpoint, read
+from ispbench.checkpoint_files import PREVIOUS, read
+from ispbench.checkpoints import check_resumable
 from ispbench.console import warn
 from ispbench.errors import UserError
 from ispbench.training.signals import stops_at_once
@@ -35,10 +36,11 @@ class Checkpoints(ModelCheckpoint):
         self._training = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Makes sure of the best checkpoint so far, and removes what was damaged or never finished."""
+        """Makes sure of the best checkpoint so far, and removes what a killed process was writing."""
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
-            _tidy(Path(str(self.dirpath)), trainer.ckpt_path)
+            for scratch in Path(str(self.dirpath)).glob(".*.ckpt~*"):
+                scratch.unlink(missing_ok=True)
         self._settle_best(trainer)
         self._training = True
 
@@ -103,27 +105,14 @@ class Checkpoints(ModelCheckpoint):
             if not path.is_file():
                 continue
             try:
-                checkpoint = read(path)
+                content = check_resumable(read(path)).content
             except UserError as error:
                 warn(f"{error} The best checkpoint before it is taken, if there is one.")
                 continue
             path.replace(best)
-            score = self._score_of(checkpoint)
+            score = content["callbacks"].get(self.state_key, {}).get("best_model_score")
             return None if score is None else (str(best), score)
         return None
-
-    def _score_of(self, checkpoint: Checkpoint) -> Any:
-        state = checkpoint.content.get("callbacks", {}).get(self.state_key, {})
-        return state.get("best_model_score")
-
-
-def _tidy(folder: Path, resumed: Any) -> None:
-    """Removes what a killed process was writing, and the damaged files because of which an older one is resumed."""
-    for scratch in folder.glob(".*.ckpt~*"):
-        scratch.unlink(missing_ok=True)
-    if resumed is not None and Path(resumed).parent == folder:
-        for name in NEWEST[: NEWEST.index(Path(resumed).stem)]:
-            (folder / f"{name}.ckpt").unlink(missing_ok=True)
 
 
 def _is_between_steps(trainer: pl.Trainer) -> bool:
