@@ -236,5 +236,5 @@ def _print_runtimes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> No
         ],
         title=f"CPU ({cpu_model()}), float32 unless the name says otherwise",
         caption=caption,
-        min_width=130,
+        min_width=150,
     )
