@@ -37,9 +37,7 @@ def test_one_that_says_nothing_is_told_by_its_tensors(tmp_path, capsys):
     model = build_model("metaisp", TINY_METAISP[1:]).eval()
     path = save_own(tmp_path / "own.ckpt", model)
     again = ispbench.create_model(weights=path)
-    assert "does not say model.weighting and model.input_gamma: taken from conf/model/metaisp.yaml" in (
-        capsys.readouterr().err
-    )
+    assert "does not say model.weighting, model.input_gamma, " in (capsys.readouterr().err)
     assert not again.training
     raw = torch.rand(1, 4, 16, 16)
     with torch.no_grad():

@@ -36,7 +36,8 @@ def demosaicer(name: str) -> Demosaic:
     if name not in _LIBRARY:
         raise UserError(f"model.demosaic is bilinear, {' or '.join(_LIBRARY)}, not {name!r}.")
     try:
-        function = getattr(import_module("colour_demosaicing"), _LIBRARY[name])
+        with np.printoptions():  # the package changes how NumPy, and so any CSV, writes numbers, and is not to
+            function = getattr(import_module("colour_demosaicing"), _LIBRARY[name])
     except ImportError as error:
         raise UserError(
             f"model.demosaic={name} needs the package colour-demosaicing: pip install colour-demosaicing."

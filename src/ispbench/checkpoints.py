@@ -150,7 +150,7 @@ def identify(source: str | Path | Checkpoint, name: str | None = None) -> Recogn
         return Recognition(name, (fitting_options(name, own or state) if name in choices("model") else None) or {})
     found = recognize(own or state, str(path))
     if own and (untold := untold_options(found.name)):
-        untold_keys = " and ".join(f"model.{key}" for key in untold)
+        untold_keys = ", ".join(f"model.{key}" for key in untold)
         warn(f"{path} does not say {untold_keys}: taken from conf/model/{found.name}.yaml.")
     return found
 

@@ -59,7 +59,7 @@ def write_atomically(
 
 
 def refuse_unwritable(folder: Path, advice: str = "set paths.results") -> None:
-    """Refuses, before anything is computed for it, a folder that takes no further file.
+    """Refuses, before anything is computed for it, a folder that takes no further file; makes it if need be.
 
     Raises:
         UserError: if it does not.

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +14,21 @@ from ispbench.models.build import build_model
 from ispbench.raw.bayer import pack
 
 NAMES = ["bilinear", "malvar", "menon"]
+
+
+def needs_the_library():
+    if find_spec("colour_demosaicing") is None:
+        pytest.skip("needs the extra demosaic")
+
+
+def test_the_library_leaves_the_writing_of_numbers_alone():
+    needs_the_library()
+    code = (
+        "import pandas as pd; from ispbench.baselines.classical.demosaic import demosaicer; demosaicer('menon')\n"
+        "print(pd.DataFrame({'x': [0.1 + 0.2]}).to_csv())"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "0.30000000000000004" in output
 
 
 def sample(rgb):
@@ -25,7 +44,7 @@ def sample(rgb):
 @pytest.fixture(params=NAMES)
 def name(request):
     if request.param != "bilinear":
-        pytest.importorskip("colour_demosaicing")
+        needs_the_library()
     return request.param
 
 
@@ -50,7 +69,7 @@ def test_the_phase_is_that_of_packed_raw_and_samples_are_kept(name, rng):
 
 @pytest.mark.parametrize("better", ["malvar", "menon"])
 def test_the_library_keeps_edges_that_bilinear_blurs(better):
-    pytest.importorskip("colour_demosaicing")
+    needs_the_library()
     grey = np.repeat((np.indices((40, 40)).sum(0) // 7 % 2).astype(np.float32)[..., None], 3, axis=2) * 0.6 + 0.2
     raw, truth = sample(grey), torch.from_numpy(grey).permute(2, 0, 1)
 

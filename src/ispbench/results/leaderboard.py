@@ -181,7 +181,11 @@ def _facts(row: Row, tiers: Tiers) -> dict[str, Any]:
 
 def _latency(row: Row) -> dict[str, Any]:
     """The newest measurement of time that can be trusted, or why there is none."""
-    timed = [record for record in row.records if record["efficiency"].get("latency_ms") is not None]
+    timed = [
+        record
+        for record in row.records
+        if record["efficiency"].get("latency_ms") and record["efficiency"].get("latency_iqr_ms") is not None
+    ]
     spreads = {
         record["id"]: record["efficiency"]["latency_iqr_ms"] / record["efficiency"]["latency_ms"] for record in timed
     }

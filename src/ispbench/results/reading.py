@@ -30,7 +30,7 @@ _NUMBERS = {  # where numbers are compared and shown; null where nothing was mea
     "metrics": None,
     "training": ("steps", "wall_time_s", "val_psnr"),
     "complexity": ("params", "gmacs"),
-    "efficiency": ("latency_ms",),
+    "efficiency": ("latency_ms", "latency_iqr_ms"),
 }
 
 
