@@ -146,7 +146,7 @@ def test_with_and_without_a_foreign_start(foreign, tmp_path, attempt):
     some(
         [
             ("optimizer.lr=0.5", "brings along has lr=0.0005 instead of 0.5"),
-            ("optimizer.betas=[0.8,0.99]", "betas=[0.9, 0.999] instead of"),
+            ("optimizer.betas=[0.8,0.99]", "betas=(0.9, 0.999) instead of"),
             ("optimizer.weight_decay=0.1", "weight_decay=0"),
             ("optimizer=sgd", "another optimizer"),
         ],
