@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
 from ispbench.results import published, store
@@ -13,9 +15,22 @@ from ispbench.results.shown import sheets_of
 _MADE = "Made from the records by `python -m ispbench leaderboard`, never edited."
 
 
-def files_of(results: Path) -> dict[Path, str]:
-    """The files that stand beside the records and are made of them, with what they must hold."""
-    board, evaluations = leaderboard(results), evaluation_table(results)
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+
+
+def tables_of(results: Path) -> Tables:
+    """The whole leaderboard by PSNR of a results folder, and its single evaluations."""
+    return leaderboard(results), evaluation_table(results)
+
+
+def files_of(results: Path, tables: Tables | None = None) -> dict[Path, str]:
+    """The files that stand beside the records and are made of them, with what they must hold.
+
+    Args:
+        results: The results folder.
+        tables: Its `tables_of`; None: they are made.
+    """
+    board, evaluations = tables or tables_of(results)
     page = f"# Leaderboard\n\n{_MADE}\n\n{as_markdown(sheets_of(board))}"
     if told := correlation(evaluations):
         page += f"\n{told}\n"
@@ -25,20 +40,20 @@ def files_of(results: Path) -> dict[Path, str]:
         results / "evaluations.csv": evaluations.to_csv(index=False),
     }
     if (results / "published").is_dir():
-        beside = as_markdown(published.sheets_of(published.beside_measured(results)))
+        beside = as_markdown(published.sheets_of(published.beside_measured(results, board=board)))
         files[results / "published.md"] = f"# Published and measured\n\n{_MADE}\n\n{beside}"
     return files
 
 
-def write_files(results: Path) -> list[Path]:
+def write_files(results: Path, tables: Tables | None = None) -> list[Path]:
     """Writes `files_of` a results folder."""
-    files = files_of(results)
+    files = files_of(results, tables)
     for path, content in files.items():
         write_atomically(path, content)
     return list(files)
 
 
-def check_files(results: Path) -> None:
+def check_files(results: Path, tables: Tables | None = None) -> None:
     """Checks that `files_of` a results folder are what the records give, and that all records are sound.
 
     Raises:
@@ -49,7 +64,7 @@ def check_files(results: Path) -> None:
         raise UserError(f"{faults[0]}{more}")
     stale = [
         path
-        for path, content in files_of(results).items()
+        for path, content in files_of(results, tables).items()
         if not path.is_file() or path.read_text(encoding="utf-8") != content
     ]
     if stale:

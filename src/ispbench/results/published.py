@@ -50,13 +50,19 @@ COLUMNS = {
 }
 
 
-def beside_measured(results: Path, filters: Filters | None = None, include_unverified: bool = False) -> pd.DataFrame:
+def beside_measured(
+    results: Path,
+    filters: Filters | None = None,
+    include_unverified: bool = False,
+    board: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Published numbers, each with the rows measured here for the same model and protocol.
 
     Args:
         results: The results folder.
         filters: Which are shown, by dataset, protocol and model; the others choose measured rows.
         include_unverified: Whether numbers are shown that nobody has checked against their source.
+        board: The leaderboard by PSNR under these filters; None: it is made.
 
     Returns:
         One line for each published number and measured row, or with no measured row; `COLUMNS`.
@@ -65,7 +71,7 @@ def beside_measured(results: Path, filters: Filters | None = None, include_unver
         UserError: if there is no such folder, or for a file that is none of ours.
     """
     filters = filters or Filters()
-    board = leaderboard(results, "psnr", filters)
+    board = leaderboard(results, "psnr", filters) if board is None else board
     lines: list[dict[str, Any]] = []
     for entry in _read_all(results):
         for row in entry["rows"]:

@@ -1,14 +1,13 @@
 """The leaderboard as people read it."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ispbench.console import say
 from ispbench.metrics.table import TABLE
-from ispbench.results.evaluation_table import correlation, evaluation_table
+from ispbench.results.evaluation_table import correlation
 from ispbench.results.leaderboard import AFTER, BEFORE
 from ispbench.results.rows import UNTRAINED
 from ispbench.results.sheets import Sheet, print_sheets, show
@@ -99,11 +98,11 @@ def _mean(row: Mapping[Any, Any], metric: str) -> str:
     return show(row[metric], pattern) + interval
 
 
-def print_board(board: pd.DataFrame, results: Path) -> None:
+def print_board(board: pd.DataFrame, evaluations: pd.DataFrame) -> None:
     """Prints the leaderboard, and how well validation foretold the test."""
     if board.empty:
         say("No finished evaluations that fit. Start one: python -m ispbench model=metaisp data=mini")
         return
     print_sheets(sheets_of(board))
-    if told := correlation(evaluation_table(results)):
+    if told := correlation(evaluations):
         say(told)

@@ -45,6 +45,7 @@ def run(settings: Settings) -> None:
     from ispbench.results import published
     from ispbench.results.breakdown import print_breakdown
     from ispbench.results.committed import check_files, write_files
+    from ispbench.results.evaluation_table import evaluation_table
     from ispbench.results.filters import Filters
     from ispbench.results.leaderboard import leaderboard
     from ispbench.results.sheets import print_sheets, write_table
@@ -62,12 +63,13 @@ def run(settings: Settings) -> None:
             write_table(output, table, sheets, "Published and measured", published.COLUMNS)
             say(f"wrote {output}")
     else:
-        board = leaderboard(results, settings.metric, filters)
-        print_board(board, results)
+        board, evaluations = leaderboard(results, settings.metric, filters), evaluation_table(results)
+        whole = (board, evaluations) if filters == Filters() and settings.metric == "psnr" else None
+        print_board(board, evaluations)
         if output:
             write_table(output, board, sheets_of(board), "Leaderboard", COLUMNS)
             say(f"wrote {output}")
         elif settings.check:
-            check_files(results)
-        elif filters == Filters() and settings.metric == "psnr":
-            say(f"wrote {', '.join(map(str, write_files(results)))}")
+            check_files(results, whole)
+        elif whole is not None:
+            say(f"wrote {', '.join(map(str, write_files(results, whole)))}")
