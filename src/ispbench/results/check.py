@@ -38,12 +38,13 @@ class Finding:
     text: str
 
 
-def check_record(path: Path, weights: Path | None = None) -> list[Finding]:
+def check_record(path: Path, weights: Path | None = None, others: Sequence[Record] | None = None) -> list[Finding]:
     """Checks a record in its results folder.
 
     Args:
         path: Its file, in ``RESULTS/evaluations/`` or ``RESULTS/trainings/``.
         weights: The scored weights, or a folder that holds them.
+        others: The rows of the folder, see `ispbench.results.store.survey`; None: they are read.
 
     Raises:
         UserError: if it is not readable.
@@ -56,7 +57,8 @@ def check_record(path: Path, weights: Path | None = None) -> list[Finding]:
     found = [*_identity(path, record), *_commit(record)]
     if record["kind"] == "evaluation":
         results = path.parent.parent
-        found += [*_rules(record), *_scores(results, record), *_data(results, record)]
+        others = store.survey(results)[0] if others is None else others
+        found += [*_rules(record), *_scores(results, record), *_data(record, others)]
         found += _weights(results, record, weights)
     return found
 
@@ -176,26 +178,26 @@ def _means(place: str, means: Mapping[str, Any], table: pd.DataFrame, record: Re
         yield Finding("wrong", f"{place}: {', '.join(sorted(unknown))} is none of the metrics that config names")
 
 
-def _data(results: Path, record: Record) -> Iterator[Finding]:
+def _data(record: Record, others: Sequence[Record]) -> Iterator[Finding]:
     fingerprint, pairs = record["data"]["fingerprint"], record["config"]["data"]["pairs"]
     if fingerprint != pairs:
         yield Finding("wrong", f"data: the fingerprint is {fingerprint}, but config is of the pairs {pairs}")
-    others = [
+    fingerprints = [
         other["data"]["fingerprint"]
-        for other in store.survey(results)[0]
+        for other in others
         if (other["protocol"], other["split"]) == (record["protocol"], record["split"])
         and other["id"] != record["id"]
         and other["status"] == "finished"
     ]
-    if not others:
+    if not fingerprints:
         yield Finding(
             "open", f"data: no other record of {record['protocol']}, {record['split']}, to compare fingerprints with"
         )
-    elif fingerprint not in others:
+    elif fingerprint not in fingerprints:
         yield Finding(
             "wrong",
-            f"data: the fingerprint is {fingerprint}, other records of {record['protocol']} have {others[-1]}: other "
-            "pairs under the same name; compare the copies, or give yours another data.version",
+            f"data: the fingerprint is {fingerprint}, other records of {record['protocol']} have {fingerprints[-1]}: "
+            "other pairs under the same name; compare the copies, or give yours another data.version",
         )
 
 

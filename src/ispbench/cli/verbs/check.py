@@ -9,6 +9,7 @@ out, a verification is written, and the row's tier is "checked".
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ispbench.cli.arguments import overrides, positional, setting
@@ -37,12 +38,14 @@ def run(settings: Settings) -> None:
     Raises:
         UserError: if something is wrong.
     """
+    from ispbench.results import store
     from ispbench.results.check import check_record, find_record
 
+    rows_of = cache(lambda results: store.survey(results)[0])
     paths = list(dict.fromkeys(find_record(settings.results, name) for name in settings.records))
     wrong = 0
     for path in paths:
-        findings = check_record(path, settings.weights)
+        findings = check_record(path, settings.weights, rows_of(path.parent.parent))
         failed = any(finding.level == "wrong" for finding in findings)
         wrong += failed
         say(f"{'wrong' if failed else 'ok':<6} {path.stem}")
