@@ -120,15 +120,7 @@ def leaderboard(results: Path, metric: str = "psnr", filters: Filters | None = N
         means = _means(members, scores)
         lines += _ranked([_facts(row, tiers) | means[row.key] for row in members], scores[metric], metric)
     board = pd.DataFrame(lines, columns=columns)
-    # A record that was edited may hold anything.
-    for typed, fits in ((_WHOLE, _is_whole), (_YES_NO, lambda value: isinstance(value, bool | np.bool_))):
-        for name in typed:
-            board[name] = pd.Series([value if fits(value) else None for value in board[name]], dtype=object)
     return board.astype(dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(_YES_NO, "boolean"))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and float(value).is_integer()
 
 
 def ranked_rows(results: Path, metric: str = "psnr", filters: Filters | None = None) -> list[Row]:

@@ -23,9 +23,12 @@ _MAPPINGS: Mapping[str | None, tuple[str, ...]] = {
 }
 _SINGLE: Mapping[str, tuple[type, ...]] = {  # and may be null
     "seed": (int,),
+    "simulated": (bool,),
     **dict.fromkeys(("variant", "error", "training_key", "weights", "rules", "split"), (str,)),
 }
 _LARGEST = 1e15
+# By section; likewise.
+_WHOLE = {"config": ("limit",), "data": ("n_images",), "complexity": ("params", "params_used")}
 _NUMBERS = {  # where numbers are compared and shown; null where nothing was measured
     "metrics": None,
     "training": ("steps", "wall_time_s", "val_psnr"),
@@ -103,6 +106,13 @@ def _fault(record: Mapping[str, Any], path: Path, kind: str | None) -> str:
         for name, value in record.get(section, {}).items():
             if (compared is None or name in compared) and not _is_number(value):
                 return f"its {name} is {_shown(value)}"
+    for section, names in _WHOLE.items():
+        for name in names:
+            value = record.get(section, {}).get(name)
+            if value is not None and not (_is_number(value) and float(value).is_integer()):
+                return f"its {name} is {_shown(value)}"
+    if not isinstance(dirty := record.get("git", {}).get("dirty"), bool | None):
+        return f"its dirty is {_shown(dirty)}"
     return ""
 
 
