@@ -65,6 +65,16 @@ def test_the_model_is_as_before():
     assert [tensor.shape for tensor in weights[0]] == [(3, 2)]
 
 
+def test_outputs_without_a_score_lose_nothing():
+    class Broken(Gray):
+        def forward(self, raw):
+            return super().forward(raw) * float("nan")
+
+    found = probe(Broken(), DATA, progress=False)
+    assert np.isnan([found.psnr_live, found.psnr_frozen, found.dynamic_gain_db]).all()
+    assert found.spread > 0
+
+
 def test_a_static_model_is_refused():
     with pytest.raises(UserError, match="no dynamic weights"):
         probe(ToyISP(), DATA)

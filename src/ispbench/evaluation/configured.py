@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from ispbench.data.datamodule import PairedDataModule
 from ispbench.errors import UserError
 from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.deploy import merge_branches
-from ispbench.evaluation.dynamic import probe
+from ispbench.evaluation.dynamic import compare_with_fixed
 from ispbench.evaluation.evaluate import Observer, Result, best_device, evaluate
 from ispbench.evaluation.latency import latency
 from ispbench.evaluation.sizes import SIZES
@@ -25,7 +26,7 @@ from ispbench.files import hash_file, refuse_unwritable
 from ispbench.metrics.perceptual import LPIPS
 from ispbench.metrics.table import TABLE, Metric, choose
 from ispbench.models.build import build_model
-from ispbench.models.dynamic import predictors
+from ispbench.models.dynamic import recorded
 from ispbench.models.ensemble import Evaluation as Ensemble
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
@@ -139,17 +140,23 @@ def run(
             "precision": config.eval.precision,
             "limit": config.eval.limit,
         }
-        result = evaluate(
-            tested,
-            data,
-            protocol,
-            config.eval.split,
-            metrics_of(config.metrics),
-            observers=observers,
-            **options,
-        )
-        if config.metrics.dynamic and predictors(tested):
-            record.dynamic = asdict(probe(tested, data, protocol, config.eval.split, **options))
+        watched: AbstractContextManager[list[Any]] = recorded(tested) if config.metrics.dynamic else nullcontext([])
+        with watched as weights:
+            result = evaluate(
+                tested,
+                data,
+                protocol,
+                config.eval.split,
+                metrics_of(config.metrics),
+                observers=observers,
+                **options,
+            )
+        if weights and "psnr" not in result.summary:
+            record.notes["dynamic"] = "not probed: there is no mean PSNR"
+        elif weights:
+            live = result.summary["psnr"]
+            gain = compare_with_fixed(tested, weights, live, data, protocol, config.eval.split, **options)
+            record.dynamic = asdict(gain)
         if writes and config.metrics.latency:
             record.efficiency = _latency(tested, **config.metrics.latency)
         record.metrics, record.by, record.data = dict(result.summary), dict(result.by), record.data | result.data

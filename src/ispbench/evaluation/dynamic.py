@@ -1,5 +1,7 @@
 """What dynamic weights are worth: the scores of a model with the weights it predicts, and with fixed ones."""
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,25 +51,42 @@ def probe(
         options: ``device``, ``precision``, ``limit`` and ``progress`` of `ispbench.evaluation.evaluate.evaluate`.
 
     Raises:
-        UserError: if the model predicts no weights, or has no PSNR.
+        UserError: if the model predicts no weights.
     """
-    names = [name for name, module in model.named_modules() if module in set(predictors(model))]
-    if not names:
+    if not predictors(model):
         raise UserError("The model has no dynamic weights to probe.")
-
-    def psnr() -> float:
-        summary = evaluate(model, data, protocol, split, ["psnr"], **options).summary
-        if "psnr" not in summary:
-            raise UserError("Dynamic weights are not probed: the model's outputs have no PSNR.")
-        return summary["psnr"]
-
     with recorded(model) as weights:
-        live = psnr()
-    means, spreads = zip(*(_moments(torch.cat(values).float()) for values in weights), strict=True)
+        live = _psnr(model, data, protocol, split, options)
+    return compare_with_fixed(model, weights, live, data, protocol, split, **options)
+
+
+def compare_with_fixed(
+    model: nn.Module,
+    weights: Sequence[Sequence[Tensor]],
+    live: float,
+    data: PairedDataModule,
+    protocol: Protocol | None = None,
+    split: str = "test",
+    **options: Any,
+) -> DynamicGain:
+    """Scores a model with frozen and uniform weights; see `probe`.
+
+    Args:
+        model: One with dynamic weights.
+        weights: What its predictors gave, see `ispbench.models.dynamic.recorded`.
+        live: Mean PSNR with them, in dB.
+        data: The dataset.
+        protocol: What outputs are compared with; None for the original targets.
+        split: train, val or test.
+        options: As in `probe`.
+    """
+    chosen = predictors(model)
+    names = [name for name, module in model.named_modules() if module in chosen]
+    means, spreads = zip(*(_moments(torch.cat(list(values)).float()) for values in weights), strict=True)
     with replaced(model, means):
-        frozen = psnr()
+        frozen = _psnr(model, data, protocol, split, options)
     with replaced(model, [mean.mean().expand_as(mean) for mean in means]):
-        uniform = psnr()
+        uniform = _psnr(model, data, protocol, split, options)
     return DynamicGain(
         dynamic_gain_db=live - frozen,
         psnr_live=live,
@@ -76,6 +95,13 @@ def probe(
         spread=sum(spreads) / len(spreads),
         spread_by_predictor=dict(zip(names, spreads, strict=True)),
     )
+
+
+def _psnr(
+    model: nn.Module, data: PairedDataModule, protocol: Protocol | None, split: str, options: Mapping[str, Any]
+) -> float:
+    """NaN where an output has none."""
+    return evaluate(model, data, protocol, split, ["psnr"], **options).summary.get("psnr", math.nan)
 
 
 def _moments(weights: Tensor) -> tuple[Tensor, float]:

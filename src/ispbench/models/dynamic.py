@@ -1,7 +1,8 @@
 """Dynamic weights: modules that mix learned bases by weights predicted from the image, watched and replaced."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -40,7 +41,7 @@ def replaced(model: nn.Module, weights: Sequence[Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def _hook(module: nn.Module, function) -> Iterator[None]:  # type: ignore[no-untyped-def]
+def _hook(module: nn.Module, function: Callable[..., Any]) -> Iterator[None]:
     handle = module.register_forward_hook(function)
     try:
         yield
