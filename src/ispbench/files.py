@@ -73,6 +73,14 @@ def refuse_unwritable(folder: Path, advice: str = "set paths.results") -> None:
         raise UserError(f"{folder} cannot be written to ({error.strerror}); free some space or {advice}.") from error
 
 
+def free_space(folder: Path) -> tuple[int, Path]:
+    """Bytes that the disk of a folder has left, and the folder itself, or the one above it that exists already."""
+    place = folder.absolute()
+    while not place.is_dir():
+        place = place.parent
+    return shutil.disk_usage(place).free, place
+
+
 def expanded(path: str | Path) -> Path:
     """A path with the home folder in place of ``~``.
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,7 @@ def onnxruntime() -> Any:
     Raises:
         UserError: if it is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing("onnx", "export") from error
-    return onnxruntime
+    return _imported("onnxruntime", "onnx", "export")
 
 
 def portable_lib() -> Any:
@@ -86,11 +83,14 @@ def portable_lib() -> Any:
     Raises:
         UserError: if it is not installed.
     """
+    return _imported("executorch.extension.pybindings.portable_lib", "executorch", "executorch")
+
+
+def _imported(module: str, format: str, extra: str) -> Any:
     try:
-        from executorch.extension.pybindings import portable_lib
+        return import_module(module)
     except ImportError as error:
-        raise missing("executorch", "executorch") from error
-    return portable_lib
+        raise missing(format, extra) from error
 
 
 def missing(format: str, extra: str) -> UserError:

@@ -3,7 +3,6 @@
 image = render(model.eval(), raw, scratch=Path("/tmp"))
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ispbench.errors import UserError
+from ispbench.files import free_space
 from ispbench.models.interface import ISPModel
 from ispbench.rendering.demand import demand_of
 from ispbench.rendering.scratch import Scratch
@@ -83,10 +83,7 @@ def _rounded(image: Tensor, bits: int, files: Scratch) -> NDArray[np.uint8] | ND
 
 def _check_disk(folder: Path, needed: int) -> None:
     """Refuses at once what the disk has no room for."""
-    place = folder.absolute()
-    while not place.is_dir():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free, _ = free_space(folder)
     if needed > free:
         raise UserError(
             f"This photo needs {needed / _GIB:.1f} GiB of scratch space in {folder}, which has {free / _GIB:.1f} GiB "

@@ -7,7 +7,7 @@ on the CPU, in a process of its own; files of `ispbench export` may stand among 
   ispbench profile model=metaisp runtimes=eager,compiled,onnx,onnx-int8,executorch size=448x448,1088x1920
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from ispbench.console import Column, say, table, warn
 from ispbench.errors import UserError
 from ispbench.evaluation.sizes import parse_size
 from ispbench.files import write_atomically
+
+Rows = Sequence[Mapping[str, Any]]
 
 _COLUMNS = {
     "params": ("params", "{:,}"),
@@ -40,6 +42,7 @@ _RUNTIME_COLUMNS = {
     "network MB": ("network_memory_mb", "{:.0f}"),
     "others": ("other_cores", "{:.2f}"),
 }
+_MAI_SCORE = " MAI score 2^(2 PSNR) / ms with C = 1 (arXiv:2211.03885): for ratios on this device and size alone."
 _SCORES = {"PSNR": ("psnr", "{:.2f}"), "MAI score": ("mai_score", "{:.3g}")}
 
 
@@ -85,7 +88,6 @@ def run(settings: Settings) -> None:
     height, width = parse_size(settings.size)
     from rich.progress import track
 
-    from ispbench.evaluation.others import complaint
     from ispbench.evaluation.profile import Conditions, profile
 
     conditions = Conditions(
@@ -105,11 +107,7 @@ def run(settings: Settings) -> None:
     rows, failed = profile(names, settings.overrides, conditions, progress)
     if settings.protocol:
         _add_scores(rows, settings)
-    _save(rows, settings)
-    if rows:
-        _print(rows, settings)
-        if sentence := complaint(max(row["other_cores"] for row in rows)):
-            warn(sentence)
+    _tell(rows, settings, _print)
     if failed:
         raise UserError(f"{len(failed)} of {len(names)} models could not be profiled: {'; '.join(failed)}")
 
@@ -128,7 +126,6 @@ def run_runtimes(settings: Settings) -> None:
     sizes = [parse_size(size) for size in settings.size.split(",")]
     from rich.progress import track
 
-    from ispbench.evaluation.others import complaint
     from ispbench.exporting.configured import load_model
     from ispbench.exporting.side_by_side import RUNTIMES, Timing, parse_runtimes, profile_runtimes
 
@@ -145,13 +142,20 @@ def run_runtimes(settings: Settings) -> None:
         models, runtimes, sizes, timing, partial(track, description="Profiling", transient=True)
     )
     _add_scores(rows, settings)
-    _save(rows, settings)
-    if rows:
-        _print_runtimes(rows, settings)
-        if sentence := complaint(max(row["other_cores"] for row in rows)):
-            warn(sentence)
+    _tell(rows, settings, _print_runtimes)
     if failed:
         raise UserError(f"{len(failed)} measurements could not be made: {'; '.join(failed)}")
+
+
+def _tell(rows: list[dict[str, Any]], settings: Settings, show: Callable[[Rows, Settings], None]) -> None:
+    """Writes and prints what was measured, and says whether the machine was busy."""
+    from ispbench.evaluation.others import complaint
+
+    _save(rows, settings)
+    if rows:
+        show(rows, settings)
+        if sentence := complaint(max(row["other_cores"] for row in rows)):
+            warn(sentence)
 
 
 def _save(rows: list[dict[str, Any]], settings: Settings) -> None:
@@ -192,7 +196,7 @@ def _add_scores(rows: list[dict[str, Any]], settings: Settings) -> None:
             row["mai_score"] = mai_score(row["psnr"], row["median_ms"])
 
 
-def _print(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+def _print(rows: Rows, settings: Settings) -> None:
     first = rows[0]
     extras = ["compiled"] * first["compiled"] + ["channels last"] * first["channels_last"]
     memory = "on the GPU" if first["memory_kind"] == "cuda" else f"of the process ({first['memory_kind']})"
@@ -200,7 +204,7 @@ def _print(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
     columns = _COLUMNS
     if settings.protocol:
         columns = columns | _SCORES
-        caption += " MAI score 2^(2 PSNR) / ms with C = 1 (arXiv:2211.03885): for ratios on this device and size alone."
+        caption += _MAI_SCORE
     table(
         [Column("model"), *(Column(heading, right=True) for heading in columns)],
         [
@@ -213,7 +217,7 @@ def _print(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
     )
 
 
-def _print_runtimes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+def _print_runtimes(rows: Rows, settings: Settings) -> None:
     from ispbench.evaluation.latency import cpu_model
 
     columns = _RUNTIME_COLUMNS | (_SCORES if any("psnr" in row for row in rows) else {})
@@ -222,7 +226,7 @@ def _print_runtimes(rows: Sequence[Mapping[str, Any]], settings: Settings) -> No
         "MB: what the network added to it; others: cores that other processes kept busy."
     )
     if "MAI score" in columns:
-        caption += " MAI score 2^(2 PSNR) / ms with C = 1 (arXiv:2211.03885): for ratios on this device and size alone."
+        caption += _MAI_SCORE
     table(
         ["model", "runtime", "size", *(Column(heading, right=True) for heading in columns)],
         [

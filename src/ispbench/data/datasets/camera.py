@@ -23,7 +23,7 @@ from ispbench.data.datasets.camera_tiles import CameraSource, Developed
 from ispbench.data.image_files import inspect_file, show_path
 from ispbench.data.sealed import DamagedError, sealed_json, write_array
 from ispbench.errors import UserError
-from ispbench.files import expanded
+from ispbench.files import expanded, free_space
 from ispbench.raw.camera_file import SUFFIXES, CameraFile, libraw_version, opened, read_camera
 from ispbench.raw.camera_targets import camera_jpeg, libraw_rendering
 
@@ -188,10 +188,7 @@ class CameraData(PairedDataModule):
         for path in paths:
             with suppress(UserError), opened(path) as raw:  # a bad file is told when it is developed
                 needed += _BYTES_PER_PIXEL * raw.sizes.height * raw.sizes.width
-        place = cache_folder(self.cache)
-        while not place.is_dir():
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        free, place = free_space(cache_folder(self.cache))
         if needed > free:
             raise UserError(
                 f"Developing {len(paths)} camera files needs {needed / 1e9:.1f} GB in {place}, which has "
