@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from timm.models import get_arch_name, get_pretrained_cfg, is_model
 from torch import Tensor, nn
 
-from ispbench.errors import UserError
+from ispbench.errors import UserError, first_line
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
 from ispbench.raw.demosaic import bilinear
@@ -45,7 +45,7 @@ def timm_encoder(name: str, pretrained: bool) -> nn.Module:
             raise UserError(f"{name} takes images of one size; give model.encoder a convolutional model, as resnet18.")
         encoder = timm.create_model(name, pretrained=pretrained, features_only=True, in_chans=4)
     except (OSError, RuntimeError) as error:
-        raise UserError(f"timm cannot build model.encoder={name}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"timm cannot build model.encoder={name}: {first_line(error)}") from error
     reductions, _ = _pyramid(encoder)
     if reductions != sorted(set(reductions)) or any(reduction & (reduction - 1) for reduction in reductions):
         raise UserError(

@@ -13,6 +13,11 @@ def mistake_in(error: BaseException) -> UserError | None:
     return next((found for found in (error, error.__cause__) if isinstance(found, UserError)), None)
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says is wrong, without its further lines; the kind of error where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def suggest(name: str, valid: Iterable[str], cutoff: float = 0.6) -> str:
     """Continues a sentence about an unknown name.
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import ispbench
-from ispbench.errors import UserError
+from ispbench.errors import UserError, first_line
 from ispbench.evaluation.complexity import complexity
 from ispbench.evaluation.latency import latency
 from ispbench.evaluation.others import OtherProcesses
@@ -78,7 +78,7 @@ def profile(
         try:
             rows.append({"model": name, **_measure(name, overrides, conditions, device)})
         except (RuntimeError, NotImplementedError) as error:  # out of memory, an operation the device lacks
-            failed.append(f"{name}: {str(error).splitlines()[0]}")
+            failed.append(f"{name}: {first_line(error)}")
         except UserError as error:  # an override that this one of several models lacks
             if len(names) == 1:
                 raise
@@ -101,7 +101,7 @@ def find_device(text: str) -> torch.device:
         device = torch.device(text)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={text} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise UserError(f"device={text} cannot be used here: {first_line(error)}") from error
     return device
 
 

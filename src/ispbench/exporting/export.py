@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ispbench.data.datamodule import PairedDataModule
-from ispbench.errors import UserError
+from ispbench.errors import UserError, first_line
 from ispbench.evaluation.deploy import merge_branches
 from ispbench.exporting import calibration, gate, operators
 from ispbench.exporting.calibration import Calibration
@@ -150,12 +150,11 @@ def _failures_told(model: ISPModel, request: Request) -> Iterator[None]:
     except Exception as error:  # whatever exporters and runtimes raise
         while error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         size = "any size" if request.dynamic else f"{request.height}x{request.width}"
         advice = " A static size may work: dynamic=false." if request.dynamic else ""
         raise UserError(
             f"{type(model).__name__} cannot be exported as {request.format} in {request.precision} for {size}: "
-            f"{reason}.{advice}"
+            f"{first_line(error)}.{advice}"
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ispbench.errors import UserError, suggest
+from ispbench.errors import UserError, first_line, suggest
 from ispbench.evaluation.deploy import merge_branches
 from ispbench.exporting.graph import Graph, check_size
 from ispbench.exporting.onnx_files import halve, quantize, write_onnx
@@ -89,8 +89,7 @@ def profile_runtimes(
         try:
             rows.append(_measure(name, model, runtime, size, timing))
         except Exception as error:  # whatever exporters and runtimes raise
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            failed.append(f"{name} in {runtime} at {size[0]}x{size[1]}: {reason}")
+            failed.append(f"{name} in {runtime} at {size[0]}x{size[1]}: {first_line(error)}")
     return rows, failed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ispbench.checkpoint_files import read
 from ispbench.checkpoints import describe, identify, load_weights, weights_file
 from ispbench.config import build, compose
 from ispbench.errors import UserError
@@ -55,7 +56,7 @@ def line_up(entries: Sequence[Entry], common: Sequence[str], balanced: bool | No
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
     place = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
-    files = [weights_file(entry.weights) if entry.weights else None for entry in entries]
+    files = [read(weights_file(entry.weights)) if entry.weights else None for entry in entries]
     found = [identify(file, entry.name) if file else None for entry, file in zip(entries, files, strict=True)]
     names = [about.name if about else str(entry.name) for entry, about in zip(entries, found, strict=True)]
     renderers = []
@@ -71,5 +72,5 @@ def line_up(entries: Sequence[Entry], common: Sequence[str], balanced: bool | No
         model.set_levels(*told.get("levels", (config.data.black_level, config.data.white_level)))
         label = name if Counter(names)[name] == 1 else f"{name}-{names[: number + 1].count(name)}"
         takes_balanced = bool(told.get("balanced")) if balanced is None else balanced
-        renderers.append(Renderer(label, model.eval().to(place), takes_balanced, file))
+        renderers.append(Renderer(label, model.eval().to(place), takes_balanced, file.path if file else None))
     return renderers
