@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ispbench.console import say, warn
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import shown_as
 from ispbench.results.records import EvaluationRecord
 
 _SHOWN = ("psnr", "ssim", "lpips")  # where they were measured; else the first three of what was
@@ -19,7 +19,7 @@ def report(record: EvaluationRecord, path: Path, folder: Path | None = None) -> 
     """
     measured = [name for name in record.metrics if name != "nonfinite"]
     chosen = [name for name in _SHOWN if name in measured] or measured[:3]
-    scores = "  ".join(f"{_label(name)} {record.metrics[name]:.{_digits(name)}f}" for name in chosen)
+    scores = "  ".join(f"{shown_as(name).label} {record.metrics[name]:.{shown_as(name).digits}f}" for name in chosen)
     title = " ".join(part for part in (record.model, record.variant) if part)
     say(f"{title} on {record.protocol}, {record.split}: {scores or 'no scores'}", f"record {path}")
     if folder is not None:
@@ -29,11 +29,3 @@ def report(record: EvaluationRecord, path: Path, folder: Path | None = None) -> 
 def tell_finished(record: EvaluationRecord) -> None:
     """Says that an evaluation was made before."""
     warn(f"{record.id} was {record.status} before; overwrite=always runs it again.")
-
-
-def _label(name: str) -> str:
-    return TABLE[name].label if name in TABLE else name
-
-
-def _digits(name: str) -> int:
-    return TABLE[name].digits if name in TABLE else 4

@@ -203,6 +203,15 @@ _ENTRIES = (
 TABLE = MappingProxyType({entry.name: entry for entry in _ENTRIES})
 
 
+def shown_as(name: str) -> Metric:
+    """The entry by which a score is shown; one that only a record knows is shown as it is, the higher the better."""
+    return TABLE.get(name) or Metric(name, _unknown, True, name, "a metric of one's own")
+
+
+def _unknown(*images: Tensor) -> Tensor:
+    raise NotImplementedError("A score that only a record knows cannot be computed.")
+
+
 def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict[str, Metric]:
     """The metrics of some names, in their order, then those of `extra` that `names` leaves out.
 

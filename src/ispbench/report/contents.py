@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import TABLE, shown_as
 from ispbench.report.breakdown import breakdown
 from ispbench.report.curves import curves
 from ispbench.report.pictures import Pictures
 from ispbench.report.provenance import facts
-from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
+from ispbench.results.image_scores import ImageScores, image_scores
 from ispbench.results.leaderboard import leaderboard, ranked_rows
 from ispbench.results.rows import Ranking, Row
 from ispbench.results.statistics import image_table, win_rates
@@ -66,11 +66,9 @@ def contents(results: Path, metric: str, outputs: Path | None) -> dict[str, Any]
 
 def describe(metric: str) -> dict[str, Any]:
     """How the page names and formats a score."""
-    entry = TABLE.get(metric)
-    about = {"higher": higher_is_better(metric)}
-    if entry is None:
-        return about | {"label": metric, "unit": "", "digits": 4, "description": "a metric of one's own"}
-    return about | {
+    entry = shown_as(metric)
+    return {
+        "higher": entry.higher_is_better,
         "label": entry.label,
         "unit": entry.unit,
         "digits": entry.digits,

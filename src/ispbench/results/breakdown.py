@@ -7,7 +7,7 @@ import pandas as pd
 
 from ispbench.console import Column, table
 from ispbench.errors import UserError
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import shown_as
 from ispbench.results import store
 
 
@@ -29,8 +29,8 @@ def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
         raise UserError(
             f"No evaluation in {results} has {metric} by {by}; they are broken down by {', '.join(known) or 'nothing'}."
         )
-    entry = TABLE.get(metric)
-    pattern = f"{{:.{entry.digits if entry else 4}f}}"
+    entry = shown_as(metric)
+    pattern = f"{{:.{entry.digits}f}}"
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for record in found:
         groups.setdefault((record["protocol"], record["split"], record["rules"]), []).append(record)
@@ -38,7 +38,7 @@ def print_breakdown(results: Path, by: str, metric: str = "psnr") -> None:
         values = list(dict.fromkeys(value for row in rows for value in row["by"][by]))
         shown = [Column("model"), Column("variant", fold=True), Column("seed", right=True), Column("all", right=True)]
         shown += [Column(value, right=True) for value in values]
-        rows.sort(key=lambda row: row["metrics"][metric], reverse=entry is None or entry.higher_is_better)
+        rows.sort(key=lambda row: row["metrics"][metric], reverse=entry.higher_is_better)
         cells = [
             (
                 row["model"],

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ispbench.errors import UserError
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import shown_as
 from ispbench.results.image_scores import ImageScores, image_scores
 from ispbench.results.rows import Row
 from ispbench.results.sheets import Sheet
@@ -99,7 +99,7 @@ def _differences(rows: Sequence[Row], scores: ImageScores, names: Mapping[str, s
                 verdict,
             )
         )
-    label = TABLE[scores.metric].label if scores.metric in TABLE else scores.metric
+    label = shown_as(scores.metric).label
     headings = ("first", "second", f"{label}, first - second", "p", "p (Holm)", "first wins", "verdict")
     photos = len(set(scores.photos))
     evidence = f"{len(scores.images)} images of {photos} photographs"
@@ -163,4 +163,4 @@ def _worst(scores: ImageScores, names: Mapping[str, str]) -> Sheet:
 
 
 def _digits(scores: ImageScores) -> str:
-    return f".{TABLE[scores.metric].digits if scores.metric in TABLE else 4}f"
+    return f".{shown_as(scores.metric).digits}f"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ispbench.errors import UserError
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import TABLE, shown_as
 from ispbench.results.image_scores import ImageScores
 from ispbench.results.statistics import image_table
 
@@ -34,7 +34,7 @@ def draw_images(
 
     shown = (TARGET, *names)
     figure = Figure(figsize=(3 * len(shown), 2.6 * len(pictures)), layout="constrained")
-    digits = TABLE[scores.metric].digits if scores.metric in TABLE else 4
+    digits = shown_as(scores.metric).digits
     for line, (image, sides) in zip(
         figure.subplots(len(pictures), len(shown), squeeze=False), pictures.items(), strict=True
     ):

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ispbench.errors import UserError
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import shown_as
 from ispbench.results.rows import Record, Row
 
 Values = NDArray[np.float64]
@@ -54,11 +54,6 @@ class ImageScores:
     photos: list[str]
     values: dict[str, Values]
     scatter: dict[str, Scatter] = field(default_factory=dict)
-
-
-def higher_is_better(metric: str) -> bool:
-    """The direction of a metric; one that is in no table of ours is taken to be better the higher it is."""
-    return TABLE[metric].higher_is_better if metric in TABLE else True
 
 
 def scores_path(results: Path, record: Record) -> Path:
@@ -130,7 +125,7 @@ def image_scores(results: Path, rows: Sequence[Row], metric: str, others: Sequen
         if value is not None and len(value) > 1:
             pools.setdefault(row.setting, _residuals(value))
     scatter = {row.key: _scatter(row, pools, len(photos)) for row in rows if row.key in values}
-    return ImageScores(metric, higher_is_better(metric), list(table["image"]), photos, values, scatter)
+    return ImageScores(metric, shown_as(metric).higher_is_better, list(table["image"]), photos, values, scatter)
 
 
 def _scatter(row: Row, pools: dict[str, Values], images: int) -> Scatter:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ispbench.errors import UserError
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import TABLE, shown_as
 from ispbench.results.filters import Filters
-from ispbench.results.image_scores import ImageScores, higher_is_better, image_scores
+from ispbench.results.image_scores import ImageScores, image_scores
 from ispbench.results.pareto import mark
 from ispbench.results.rows import Ranking, Row, load_rows
 from ispbench.results.statistics import intervals, ranks
@@ -132,7 +132,7 @@ def ranked_rows(results: Path, metric: str = "psnr", filters: Filters | None = N
 
 def _ranked(lines: list[dict[str, Any]], scores: ImageScores | None, metric: str) -> list[dict[str, Any]]:
     """The lines of a ranking, the best first, with ranks and Pareto marks; without scores of images no rank."""
-    sign = -1 if higher_is_better(metric) else 1
+    sign = -1 if shown_as(metric).higher_is_better else 1
     lines.sort(key=lambda line: (sign * line[metric], line["model"], line["row"]))
     places = {} if scores is None else ranks(scores, [line["row"] for line in lines if line["row"] in scores.values])
     for line in lines:

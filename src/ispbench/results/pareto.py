@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ispbench.results.image_scores import higher_is_better
+from ispbench.metrics.table import shown_as
 
 
 def mark(lines: Sequence[dict[str, Any]], column: str, metric: str, cost: str, same: Sequence[str] = ()) -> None:
@@ -16,7 +16,7 @@ def mark(lines: Sequence[dict[str, Any]], column: str, metric: str, cost: str, s
         cost: The column of the cost.
         same: Columns in which lines must agree to be weighed against each other.
     """
-    sign = -1 if higher_is_better(metric) else 1
+    sign = -1 if shown_as(metric).higher_is_better else 1
 
     def place(line: dict[str, Any]) -> tuple[float, float]:
         return sign * line[metric], line[cost]

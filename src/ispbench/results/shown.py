@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ispbench.console import say
-from ispbench.metrics.table import TABLE
+from ispbench.metrics.table import TABLE, shown_as
 from ispbench.results.evaluation_table import correlation
 from ispbench.results.leaderboard import AFTER, BEFORE
 from ispbench.results.rows import UNTRAINED
@@ -69,7 +69,7 @@ def _only(cells: tuple[str, ...], places: list[int]) -> tuple[str, ...]:
 
 def _notes(rows: pd.DataFrame) -> Iterator[str]:
     yield (
-        f"Rows of one rank cannot be told from the best of them by {_label(rows['ranked_by'].iloc[0])}. "
+        f"Rows of one rank cannot be told from the best of them by {shown_as(rows['ranked_by'].iloc[0]).label}. "
         "In brackets, 95 % intervals over photographs and seeds."
     )
     if ((rows["seeds"] == 1) & (rows["trained_on"] != "")).any():
@@ -87,12 +87,8 @@ def _heading(metric: str) -> str:
     return TABLE[metric].heading if metric in TABLE else metric
 
 
-def _label(metric: str) -> str:
-    return TABLE[metric].label if metric in TABLE else metric
-
-
 def _mean(row: Mapping[Any, Any], metric: str) -> str:
-    pattern = f"{{:.{TABLE[metric].digits if metric in TABLE else 4}f}}"
+    pattern = f"{{:.{shown_as(metric).digits}f}}"
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
     interval = "" if pd.isna(low) else f" [{pattern.format(low)}, {pattern.format(high)}]"
     return show(row[metric], pattern) + interval

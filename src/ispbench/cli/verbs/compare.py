@@ -44,11 +44,11 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Prints the tables and writes the figures."""
+    from ispbench.metrics.table import shown_as
     from ispbench.results.ablation import save_plot
     from ispbench.results.compared import SHOWN, compared_scores, comparison_sheets, means_over_datasets, names_of
     from ispbench.results.figures import draw_critical_difference, draw_images, draw_scores
     from ispbench.results.filters import Filters
-    from ispbench.results.image_scores import higher_is_better
     from ispbench.results.selection import selected
     from ispbench.results.sheets import print_sheets
     from ispbench.results.statistics import image_table
@@ -67,7 +67,9 @@ def run(settings: Settings) -> None:
         say(f"wrote {path}")
     if settings.critical_difference:
         means = means_over_datasets([rows for rows, _ in sets], settings.names, settings.metric)
-        save_plot(draw_critical_difference(means, higher_is_better(settings.metric)), settings.critical_difference)
+        save_plot(
+            draw_critical_difference(means, shown_as(settings.metric).higher_is_better), settings.critical_difference
+        )
         say(f"wrote {settings.critical_difference}")
 
 
