@@ -144,7 +144,9 @@ class MetaISPNet(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Renders the image of canonical packed RAW."""
         x = raw.clamp_min(0).pow(1 / self.input_gamma) if self.input_gamma != 1 else raw
-        x = self.head(x.contiguous(memory_format=torch.channels_last))
+        if shortcuts.taken():
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.head(x)
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             x = blocks(x)
