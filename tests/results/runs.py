@@ -3,7 +3,7 @@
 from ispbench.results import store
 from ispbench.results.records import EvaluationRecord, TrainingRecord
 
-EVALUATED = ("protocol", "rules", "metrics", "complexity", "efficiency")
+EVALUATED = ("protocol", "rules", "metrics", "complexity", "efficiency", "dynamic")
 COMMON = ("date", "model", "variant", "dataset", "seed", "status", "error", "data")
 
 

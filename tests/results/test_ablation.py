@@ -3,8 +3,8 @@ import pytest
 
 from ispbench.config import choices
 from ispbench.results import store
-from ispbench.results.ablation import draw, swept_values
-from ispbench.results.comparison import compare
+from ispbench.results.ablation import draw, sheet_of, swept_values
+from ispbench.results.comparison import block_analysis, compare
 from ispbench.results.records import RULES
 from tests.results.runs import save_run
 
@@ -140,22 +140,67 @@ def test_a_combined_sweep_gives_a_table_for_each_value_of_the_other_key(tmp_path
     assert all(len(each.table()) == 2 for each in found)
 
 
-def test_the_verdict_is_the_analysis_of_variance(tmp_path):
-    from scipy.stats import f_oneway
+def explained(design, scores):
+    """The squared rest that least squares leave, and the rank of the design."""
+    solution, _, rank, _ = np.linalg.lstsq(design, scores, rcond=None)
+    return ((scores - design @ solution) ** 2).sum(), rank
 
-    three_values(tmp_path)
+
+def test_the_verdict_is_the_analysis_of_variance_with_seeds_as_blocks(tmp_path):
+    from scipy.stats import f
+
+    table = np.random.default_rng(0).normal(22, 0.5, (4, 3)) + np.arange(4)[:, None]
+    for seed, bases in np.ndindex(table.shape):
+        save(tmp_path, (1, 2, 16)[bases], seed, table[seed, bases])
     (found,) = comparisons(tmp_path)
-    test = f_oneway([20.0, 20.2], [21.0, 21.4], [22.0, 22.4])
-    verdict = found.verdict()
-    assert f"F(2, 3) = {test.statistic:.3g}, p = {test.pvalue:.2g}" in verdict
-    assert verdict.endswith("so not all values are equal.")
-    assert "2.1 dB apart" in verdict
+    seeds, values = (np.eye(size)[place.ravel()] for size, place in zip((4, 3), np.indices((4, 3)), strict=True))
+    without, fewer = explained(seeds, table.ravel())
+    rest, more = explained(np.hstack((seeds, values)), table.ravel())
+    freedom = more - fewer, table.size - more
+    statistic = (without - rest) / freedom[0] / (rest / freedom[1])
+    found_statistic, found_freedom, scatter = block_analysis(found.by_seed("psnr"))
+    assert (found_statistic, scatter) == pytest.approx((statistic, (rest / freedom[1]) ** 0.5))
+    assert found_freedom == freedom
+    p = f.sf(statistic, *freedom)
+    assert f"4 seeds as blocks F(2, 6) = {statistic:.3g}, p = {p:.2g}, so no difference" in found.verdict()
+
+
+def test_what_a_seed_adds_to_every_value_hides_no_difference(tmp_path):
+    for seed, level in enumerate((18.0, 20.0, 23.0)):
+        save(tmp_path, 1, seed, level)
+        save(tmp_path, 2, seed, level + 0.3 + 0.01 * seed)
+    (found,) = comparisons(tmp_path)
+    assert found.verdict().endswith("so not all values are equal.")
+    row = found.table().iloc[1]
+    from scipy.stats import ttest_1samp
+
+    low, high = ttest_1samp([0.3, 0.31, 0.32], 0).confidence_interval(0.95)
+    assert (row["difference"], row["difference_low"], row["difference_high"]) == pytest.approx((0.31, low, high))
+    assert "+0.31 [0.29, 0.33]" in sheet_of(found).rows[1]
+
+
+def test_seeds_that_a_value_lacks_are_left_out(tmp_path):
+    three_values(tmp_path)
+    save(tmp_path, 1, 7, 99.0)
+    (found,) = comparisons(tmp_path)
+    assert "with 2 seeds as blocks F(2, 2)" in found.verdict()
+    assert found.table()["difference"].to_list()[1:] == pytest.approx([1.1, 2.1])
+
+
+def test_what_dynamic_weights_are_worth_is_a_column_where_it_was_measured(tmp_path):
+    three_values(tmp_path)
+    assert not any("dynamic" in heading for heading in sheet_of(*comparisons(tmp_path)).headings)
+    three_values(tmp_path, dynamic={"dynamic_gain_db": 0.4321, "spread": 0.1})
+    (found,) = comparisons(tmp_path)
+    assert found.table()["dynamic_gain_db_mean"].to_list() == pytest.approx([0.4321] * 3)
+    assert "0.432 ± 0.000" in sheet_of(found).rows[0]
+    assert found.measured("dynamic_gain_db")[0] == "dynamic_gain_db"
 
 
 def test_noise_shows_no_difference(tmp_path):
-    for bases in (1, 2):
-        for seed, psnr in enumerate((20.0, 21.0, 20.5)):
-            save(tmp_path, bases, seed, psnr + 0.1 * bases)
+    for bases, scores in ((1, (20.0, 21.0, 20.5)), (2, (20.7, 20.8, 20.6))):
+        for seed, psnr in enumerate(scores):
+            save(tmp_path, bases, seed, psnr)
     (found,) = comparisons(tmp_path)
     assert "so no difference is shown" in found.verdict()
 
@@ -164,7 +209,7 @@ def test_a_single_seed_shows_nothing(tmp_path):
     save(tmp_path, 1, 0, 20.0)
     save(tmp_path, 2, 0, 25.0)
     (found,) = comparisons(tmp_path)
-    assert "single seed: nothing can be concluded" in found.verdict()
+    assert "a single seed: nothing can be concluded" in found.verdict()
     assert found.table()["psnr_std"].isna().all()
     draw([found])
 

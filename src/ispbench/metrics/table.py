@@ -203,13 +203,26 @@ _ENTRIES = (
 TABLE = MappingProxyType({entry.name: entry for entry in _ENTRIES})
 
 
-def shown_as(name: str) -> Metric:
-    """The entry by which a score is shown; one that only a record knows is shown as it is, the higher the better."""
-    return TABLE.get(name) or Metric(name, _unknown, True, name, "a metric of one's own")
-
-
 def _unknown(*images: Tensor) -> Tensor:
     raise NotImplementedError("A score that only a record knows cannot be computed.")
+
+
+_DYNAMIC_GAIN = Metric(
+    "dynamic_gain_db",
+    _unknown,
+    True,
+    "dynamic gain",
+    "PSNR with the weights predicted for each image, minus PSNR with the weights at their mean",
+    "dB",
+    3,
+)
+
+
+def shown_as(name: str) -> Metric:
+    """The entry by which a score is shown; one that only a record knows is shown as it is, the higher the better."""
+    if name == _DYNAMIC_GAIN.name:
+        return _DYNAMIC_GAIN
+    return TABLE.get(name) or Metric(name, _unknown, True, name, "a metric of one's own")
 
 
 def choose(names: Sequence[str], extra: Mapping[str, Any] | None = None) -> dict[str, Metric]:

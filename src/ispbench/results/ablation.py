@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from ispbench.config import choices, config_folder
-from ispbench.console import Column, say, table
 from ispbench.errors import UserError, suggest
+from ispbench.metrics.table import shown_as
 from ispbench.results import store
-from ispbench.results.comparison import SCORES, Comparison, column, compare
+from ispbench.results.comparison import Comparison, compare
+from ispbench.results.sheets import Sheet, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,19 +67,19 @@ def as_csv(comparisons: Sequence[Comparison], metric: str) -> str:
 
 
 def draw(comparisons: Sequence[Comparison], metric: str = "psnr") -> "Figure":
-    """Draws each comparison: mean and standard deviation of every value, and a dot for each seed."""
+    """Draws each comparison: mean and standard deviation of every value, and a line through the dots of each seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.5 * len(comparisons)), layout="constrained")
     for axis, comparison in zip(figure.subplots(len(comparisons), squeeze=False)[:, 0], comparisons, strict=True):
-        groups = [(name, column(runs, metric)) for name, runs in comparison.by_value()]
-        for place, (_, scores) in enumerate(groups):
-            axis.plot([place + 0.12] * len(scores), scores, "o", color="tab:orange", alpha=0.7, markersize=5)
-        means, spreads = ([getattr(scores, part)() for _, scores in groups] for part in ("mean", "std"))
-        axis.errorbar(range(len(groups)), means, spreads, fmt="s", color="tab:blue", capsize=4)
-        axis.set_xticks(range(len(groups)), [name for name, _ in groups], rotation=20 if len(groups) > 6 else 0)
+        by_seed = comparison.by_seed(metric)
+        places = np.arange(by_seed.shape[1])
+        for _, scores in by_seed.iterrows():
+            axis.plot(places + 0.12, scores, "o-", color="tab:orange", alpha=0.6, markersize=5, linewidth=0.6)
+        axis.errorbar(places, by_seed.mean(), by_seed.std(), fmt="s", color="tab:blue", capsize=4)
+        axis.set_xticks(places, by_seed.columns, rotation=20 if len(places) > 6 else 0)
         axis.set_title(comparison.title, fontsize="small", wrap=True)
-        axis.set(xlabel=" ".join(map(_short, comparison.keys)), ylabel=metric)
+        axis.set(xlabel=" ".join(map(_short, comparison.keys)), ylabel=shown_as(metric).label)
         axis.grid(alpha=0.3, axis="y")
     return figure
 
@@ -95,35 +97,38 @@ def save_plot(figure: "Figure", path: Path) -> None:
         raise UserError(f"The plot cannot be written to {path} ({error}); choose another plot=FILE.") from error
 
 
-def print_comparison(comparison: Comparison, metric: str) -> None:
-    """Prints a comparison's table and its verdict."""
-    scores = SCORES if metric in SCORES else SCORES | {metric: (metric, "{:.4g}")}
-    headings = ("seeds", *(heading for heading, _ in scores.values()), f"{metric} min..max", "params", "GMACs")
-    columns = [Column(_short(key), fold=True) for key in comparison.keys]
-    columns += [Column(heading, right=True) for heading in headings]
+def sheet_of(comparison: Comparison, metric: str = "psnr") -> Sheet:
+    """A comparison's table, and its verdict beneath it."""
+    scores = comparison.measured(metric)
+    patterns = {name: f"{{:.{shown_as(name).digits}f}}" for name in scores}
     rows = []
-    for values in comparison.table(metric).to_dict("records"):
-        pattern = scores[metric][1]
-        spreads = [
-            " ± ".join(_show(values[f"{name}_{part}"], scores[name][1]) for part in ("mean", "std")) for name in scores
-        ]
+    for place, values in enumerate(comparison.table(metric).to_dict("records")):
+        low, high = (show(values[f"difference_{end}"], patterns[metric]) for end in ("low", "high"))
+        difference = show(values["difference"], patterns[metric].replace(":", ":+"))
         rows.append(
             (
-                *(values[key] for key in comparison.keys),
-                values["seeds"],
-                *spreads,
-                "..".join(_show(values[f"{metric}_{part}"], pattern) for part in ("min", "max")),
-                _show(values["params"], "{:,.0f}"),
-                _show(values["gmacs"], "{:.2f}"),
+                *(str(values[key]) for key in comparison.keys),
+                str(values["seeds"]),
+                *(
+                    " ± ".join(filter(None, (show(values[f"{name}_{part}"], pattern) for part in ("mean", "std"))))
+                    for name, pattern in patterns.items()
+                ),
+                "" if not place else f"{difference} [{low}, {high}]" if low else difference,
+                show(values["params"], "{:,.0f}"),
+                show(values["gmacs"], "{:.2f}"),
             )
         )
-    table(columns, rows, title=comparison.title, min_width=120)
-    say(comparison.verdict(metric))
+    keys = tuple(map(_short, comparison.keys))
+    headings = (*keys, "seeds", *(shown_as(name).heading for name in scores))
+    headings += (f"{shown_as(metric).label} to the first row", "params", "GMACs")
+    notes = [comparison.verdict(metric)]
+    if any(row[-3].endswith("]") for row in rows):
+        notes.append(
+            "± is the standard deviation over seeds; in brackets, 95 % intervals of the difference seed by seed, over "
+            "seeds alone, of one comparison each."
+        )
+    return Sheet(comparison.title, headings, rows, frozenset(keys), notes)
 
 
 def _short(key: str) -> str:
     return key.removeprefix("model.")
-
-
-def _show(value: Any, pattern: str) -> str:
-    return "-" if pd.isna(value) else pattern.format(value)

@@ -1,17 +1,17 @@
 """Runs that differ in the swept keys alone: their scores, and what the noise of the seeds allows to say."""
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from ispbench.metrics.table import shown_as
 from ispbench.results.differences import flatten
 
-SCORES = {"psnr": ("PSNR ↑", "{:.2f}"), "ssim": ("SSIM ↑", "{:.4f}"), "lpips": ("LPIPS ↓", "{:.4f}")}
-_SIGNIFICANT = 0.05
+SCORES = ("psnr", "psnr_color_fitted", "ssim", "lpips", "dynamic_gain_db")
+CONFIDENCE = 0.95
 _NAMED = 4  # settings in a title
 
 
@@ -22,7 +22,8 @@ class Comparison:
     Attributes:
         title: Protocol, rules, and what distinguishes these runs from those of the other comparisons.
         keys: The swept keys, such as ``model.num_bases``.
-        runs: One row a run: the swept keys, ``seed``, the test's scores, ``params``, ``gmacs`` and ``id``.
+        runs: One row a run: the swept keys, ``seed``, the test's scores, what dynamic weights are worth, ``params``,
+            ``gmacs`` and ``id``.
     """
 
     title: str
@@ -34,48 +35,102 @@ class Comparison:
         groups = self.runs.groupby(self.keys, sort=False)
         return [(" ".join(map(str, value)), rows) for value, rows in groups]
 
+    def by_seed(self, metric: str) -> pd.DataFrame:
+        """A score, one line a seed and one column a value; NaN where it was not measured."""
+        scores = {value: column(runs.set_index("seed"), metric) for value, runs in self.by_value()}
+        return pd.DataFrame(scores).sort_index()
+
+    def measured(self, metric: str) -> list[str]:
+        """The scores of a table: `metric`, and those of `SCORES` that any run has."""
+        return [name for name in dict.fromkeys((metric, *SCORES)) if name == metric or column(self.runs, name).any()]
+
     def table(self, metric: str = "psnr") -> pd.DataFrame:
-        """One row a value of the swept keys: mean, standard deviation over seeds, least and greatest of each score."""
+        """One row a value of the swept keys.
+
+        Returns:
+            The swept keys; ``seeds``; of each score its mean, standard deviation over seeds, least and greatest; the
+            mean difference of `metric` to the first row, seed by seed, as ``difference`` with its interval
+            ``difference_low`` and ``difference_high`` (Student's t); ``params`` and ``gmacs``.
+        """
         rows = []
-        for _, runs in self.by_value():
+        by_seed = self.by_seed(metric)
+        for place, (value, runs) in enumerate(self.by_value()):
             row = {key: runs[key].iloc[0] for key in self.keys}
             row |= {"seeds": len(runs)}
             for name in dict.fromkeys((*SCORES, metric)):
                 score = column(runs, name)
                 row |= {f"{name}_{part}": getattr(score, part)() for part in ("mean", "std", "min", "max")}
+            paired = (by_seed[value] - by_seed.iloc[:, 0]).dropna() if place else pd.Series(dtype=float)
+            low, high = _interval(paired)
+            row |= {"difference": paired.mean(), "difference_low": low, "difference_high": high}
             rows.append(row | {name: runs[name].iloc[-1] for name in ("params", "gmacs")})
         return pd.DataFrame(rows)
 
     def verdict(self, metric: str = "psnr") -> str:
-        """One sentence on whether the scores differ between the values by more than the seeds make them scatter."""
-        from scipy.stats import f_oneway
+        """One sentence on whether the scores differ between the values by more than chance makes them.
 
-        samples = [column(runs, metric).dropna().to_numpy(float) for _, runs in self.by_value()]
-        samples = [sample for sample in samples if len(sample)]
-        name, unit = metric.upper(), " dB" if metric.startswith("psnr") else ""
-        inside = sum(map(len, samples)) - len(samples)
-        if len(samples) < 2:
+        The seeds are blocks: what a seed adds to the score of every value counts neither for nor against a difference.
+        """
+        entry = shown_as(metric)
+        name, unit = entry.label, f" {entry.unit}" if entry.unit else ""
+        by_seed = self.by_seed(metric).dropna(axis="columns", how="all")
+        if by_seed.shape[1] < 2:
             return f"{name} was measured for fewer than two values: nothing can be concluded."
-        means = [sample.mean() for sample in samples]
-        apart = f"the means of the {len(samples)} values lie up to {max(means) - min(means):.3g}{unit} apart"
-        if not inside:
+        means = by_seed.mean()
+        apart = f"the means of the {len(means)} values lie up to {means.max() - means.min():.3g}{unit} apart"
+        blocks = by_seed.dropna()
+        if len(blocks) < 2:
+            shared = "a single seed" if len(blocks) else "no seed"
             return (
-                f"{name}: {apart}, but each value was run with a single seed: nothing can be concluded, "
+                f"{name}: {apart}, but all values share {shared}: nothing can be concluded, "
                 "since another seed alone may move a score as far."
             )
-        scatter = (sum(((sample - sample.mean()) ** 2).sum() for sample in samples) / inside) ** 0.5
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of scores that are all the same
-            test = f_oneway(*samples)
+        statistic, freedom, scatter = block_analysis(blocks)
+        p = _chance(statistic, freedom)
         conclusion = (
             "so not all values are equal"
-            if test.pvalue < _SIGNIFICANT
+            if p < 1 - CONFIDENCE
             else "so no difference is shown: with few seeds only one far beyond their scatter would be"
         )
         return (
-            f"{name}: {apart}, the seeds of one value scatter by {scatter:.3g}{unit} (standard deviation); one-way "
-            f"ANOVA F({len(samples) - 1}, {inside}) = {test.statistic:.3g}, p = {test.pvalue:.2g}, {conclusion}."
+            f"{name}: {apart}; within one seed a value is {scatter:.3g}{unit} off (standard deviation); analysis of "
+            f"variance with {len(blocks)} seeds as blocks F({freedom[0]}, {freedom[1]}) = {statistic:.3g}, "
+            f"p = {p:.2g}, {conclusion}."
         )
+
+
+def block_analysis(scores: pd.DataFrame) -> tuple[float, tuple[int, int], float]:
+    """The analysis of variance of a randomized block design.
+
+    Args:
+        scores: One line a block, one column a treatment, all measured.
+
+    Returns:
+        F of the treatments, its degrees of freedom, and the standard deviation that neither explains.
+    """
+    values = scores.to_numpy(float)
+    treatments = values.mean(0) - values.mean()
+    rest = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    freedom = values.shape[1] - 1, (values.shape[0] - 1) * (values.shape[1] - 1)
+    between, within = len(values) * (treatments**2).sum() / freedom[0], (rest**2).sum() / freedom[1]
+    statistic = between / within if within else float("inf") if between else 0.0
+    return float(statistic), freedom, float(within**0.5)
+
+
+def _chance(statistic: float, freedom: tuple[int, int]) -> float:
+    from scipy.stats import f
+
+    return float(f.sf(statistic, *freedom))
+
+
+def _interval(differences: pd.Series) -> tuple[float, float]:
+    """Student's t interval of a mean; NaN below two values."""
+    from scipy.stats import t
+
+    if len(differences) < 2:
+        return float("nan"), float("nan")
+    half = t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1) * differences.sem()
+    return float(differences.mean() - half), float(differences.mean() + half)
 
 
 def compare(records: Iterable[Mapping[str, Any]], swept: Mapping[str, Sequence[str]]) -> list[Comparison]:
@@ -98,6 +153,7 @@ def compare(records: Iterable[Mapping[str, Any]], swept: Mapping[str, Sequence[s
         group = json.dumps(shared, sort_keys=True, default=str)
         settings[group] = shared
         row = values | {"seed": record["seed"]} | record["metrics"]
+        row |= {name: record["dynamic"].get(name) for name in ("dynamic_gain_db", "spread")}
         row |= {name: record["complexity"].get(name) for name in ("params", "gmacs")} | {"id": record["id"]}
         cells.setdefault(group, {})[*map(str, values.values()), str(record["seed"])] = row
     cells = {group: rows for group, rows in cells.items() if len({key[:-1] for key in rows}) > 1}
@@ -110,7 +166,7 @@ def compare(records: Iterable[Mapping[str, Any]], swept: Mapping[str, Sequence[s
 
 def column(runs: pd.DataFrame, metric: str) -> pd.Series:
     """A score of each run as a number, NaN where it was not measured."""
-    scores = runs[metric] if metric in runs else pd.Series([None] * len(runs))
+    scores = runs[metric] if metric in runs else pd.Series([None] * len(runs), index=runs.index)
     return pd.to_numeric(scores)
 
 

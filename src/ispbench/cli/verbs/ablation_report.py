@@ -24,11 +24,11 @@ class Settings:
 
 def run(settings: Settings) -> None:
     """Prints the tables and writes both files."""
-    from ispbench.results.ablation import ablation_runs, as_csv, draw, print_comparison, save_plot
+    from ispbench.results.ablation import ablation_runs, as_csv, draw, save_plot, sheet_of
+    from ispbench.results.sheets import print_sheets
 
     comparisons = ablation_runs(settings.name, settings.results, settings.metric)
-    for comparison in comparisons:
-        print_comparison(comparison, settings.metric)
+    print_sheets([sheet_of(comparison, settings.metric) for comparison in comparisons])
     folder = settings.results / "ablations"
     output = settings.output or folder / f"{settings.name}.csv"
     plot = settings.plot or folder / f"{settings.name}.png"

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ispbench.models import shortcuts
 from ispbench.models.dynamic import DynamicWeights
 from ispbench.models.layers import LayerNorm2d
+from ispbench.models.metaisp.cosine import ScaledByCosine, cosine
 
 Norm = Callable[[int], nn.Module]
 
@@ -200,15 +201,16 @@ class SpatialCorrection(_CorrectionBlock):
 
     def attention(self, y: Tensor, weights: Tensor) -> Tensor:
         """The spatial attention map S, shape (B, 1, H, W), in [-1, 1]."""
-        vector = F.normalize(weights @ self.bases, dim=1)
-        pixels = y.permute(0, 2, 3, 1)
-        dot = torch.bmm(pixels.flatten(1, 2), vector.to(y.dtype)[:, :, None]).unflatten(1, y.shape[2:])
-        precision = torch.promote_types(y.dtype, torch.float32)
-        norm = torch.linalg.vector_norm(pixels, dim=3, keepdim=True, dtype=precision)
-        return (dot / norm.clamp_min(1e-6)).to(y.dtype).permute(0, 3, 1, 2)
+        return cosine(y.permute(0, 2, 3, 1), self.vector(weights))[0].permute(0, 3, 1, 2)
+
+    def vector(self, weights: Tensor) -> Tensor:
+        """The mixed vector V of each image, of length 1, shape (B, K)."""
+        return F.normalize(weights @ self.bases, dim=1)
 
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Scales the pixels of Y, shapes (B, K, H, W) and (B, N)."""
+        if torch.is_grad_enabled() and shortcuts.taken():
+            return ScaledByCosine.apply(y.permute(0, 2, 3, 1), self.vector(weights)).permute(0, 3, 1, 2)
         return y * self.attention(y, weights)
 
 
