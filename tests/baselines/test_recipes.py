@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from ispbench import create_model
 from ispbench.checkpoints import read_state_dict
 from ispbench.cli import main as cli
-from ispbench.config import choices, compose, config_folder
+from ispbench.config import choices, compose, config_folder, networks
 from ispbench.evaluation.complexity import complexity
 from ispbench.models.build import build_model
 from ispbench.results import store
@@ -96,7 +96,7 @@ def test_a_recipe_trains_and_tests(name, command):
 
 
 def test_every_model_that_learns_has_a_recipe():
-    models = {name for name in choices("model") if name != "classical"}
+    models = {name for name in networks() if name != "classical"}
     assert {f"{name}_zrr" for name in models} <= set(choices("experiment"))
 
 

@@ -1,6 +1,8 @@
 """What holds for every model of conf/model, without a line about any of them."""
 
 import copy
+import inspect
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +25,8 @@ def named(request):
 
 def test_it_has_a_card_a_paper_and_a_commented_configuration(named):
     name, model = named
-    card = REPOSITORY / ("src/ispbench/models/metaisp" if name == "metaisp" else f"baselines/{name}") / "README.md"
+    folder = Path(inspect.getfile(type(model))).parent
+    card = (folder if "metaisp" in folder.parts else REPOSITORY / "baselines" / folder.name) / "README.md"
     assert len(card.read_text()) > 500
     assert model.paper
     assert model.input_kind

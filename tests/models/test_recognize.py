@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from ispbench.config import choices
+from ispbench.config import networks, variants
 from ispbench.errors import UserError
 from ispbench.models import recognize as module
 from ispbench.models.build import build_model
 from ispbench.models.recognize import Recognition, fitting_options, recognize
 from ispbench.parity.vectors import load_vectors
 
-LEARNED = [name for name in choices("model") if name != "classical"]
+LEARNED = [name for name in networks() if name != "classical"]
 # Options as their files do not have them; of each option at least one other value that shapes tell.
 OPTIONS = {
     "awnet_demosaic": [{"width": 8, "depths": [1, 2, 1, 3, 1]}],
@@ -25,7 +25,7 @@ OPTIONS = {
         {"tail": "full_size", "predictor": "pool"},
         *({"placement": preset} for preset in ("mccb_only", "mscb_only", "none", "encoder_only", "mscb_first", "se")),
         {"placement": "bottleneck_only", "ablated": "conv"},
-        {"norm": "none", "descriptor_norm": "running"},
+        {"norm": "none", "descriptor_norm": "running", "basis_dim": [24, 48]},
         {"norm": "none", "placement": "none", "ablated": "conv"},
         {"basis_dim": 24, "placement": "none", "ablated": "conv"},
         {"placement": {"encoder1": ["se"], "bottleneck": ["mscb", "mccb"], "decoder1": ["conv"]}},
@@ -53,6 +53,14 @@ def on_meta():
 @pytest.mark.parametrize("name", LEARNED)
 def test_every_model_is_recognized_by_its_own_names(name):
     assert recognize(build_model(name).net.state_dict()) == Recognition(name, {})
+
+
+@pytest.mark.parametrize("name", variants())
+def test_a_variant_is_recognized_as_its_model_with_options_or_by_its_own_name(name):
+    state = build_model(name).net.state_dict()
+    found = recognize(state)
+    again = build_model(found.name, found.overrides).net.state_dict()
+    assert {key: value.shape for key, value in again.items()} == {key: value.shape for key, value in state.items()}
 
 
 @pytest.mark.parametrize("key", [key for key in load_vectors() if key != "gcm"])
@@ -99,7 +107,7 @@ def test_the_nearest_is_named_if_none_fits():
 def test_two_candidates_are_both_named(monkeypatch):
     twin = {"efficient_isp": "efficient_isp", "twin": "efficient_isp", "robust_isp": "robust_isp"}
     default = module._default
-    monkeypatch.setattr(module, "choices", lambda group: list(twin))
+    monkeypatch.setattr(module, "networks", lambda: list(twin))
     monkeypatch.setattr(module, "_default", lambda name: default(twin[name]))
     state = build_model("efficient_isp").net.state_dict()
     with pytest.raises(UserError, match=r"fits several models \(model=efficient_isp, model=twin\); say which"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ispbench.config import choices
+from ispbench.config import networks
 from ispbench.models.build import build_model
 from ispbench.rendering import streamed
 from ispbench.rendering.scratch import Scratch
@@ -51,7 +51,7 @@ def seasoned(name, options=()):
     return model
 
 
-@pytest.mark.parametrize("name", choices("model"))
+@pytest.mark.parametrize("name", networks())
 def test_each_network_renders_as_a_whole(name, mode, rng):
     """The left part is dark, the right one bright: what a network finds over the whole image, it finds in no part."""
     model = seasoned(name)

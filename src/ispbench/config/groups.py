@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ispbench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONFIG_MODULE = "ispbench.conf"
 
@@ -23,6 +27,31 @@ def groups() -> list[str]:
 def choices(group: str) -> list[str]:
     """The names of a configuration group: the files of ``conf/<group>/``."""
     return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+
+
+def model_settings(name: str) -> "DictConfig":
+    """The keys of a model's file; a variant has those of its model too."""
+    from omegaconf import DictConfig, OmegaConf
+
+    own = OmegaConf.load(config_folder() / "model" / f"{name}.yaml")
+    assert isinstance(own, DictConfig)
+    for base in own.pop("defaults", []):
+        own = DictConfig(OmegaConf.merge(model_settings(base), own))
+    return own
+
+
+def variants() -> list[str]:
+    """The models that are another one with other settings: the files of ``conf/model/`` with a ``defaults`` list."""
+    import yaml
+
+    folder = config_folder() / "model"
+    return [name for name in choices("model") if "defaults" in yaml.safe_load((folder / f"{name}.yaml").read_text())]
+
+
+def networks() -> list[str]:
+    """The models that are no variants of another one."""
+    known = variants()
+    return [name for name in choices("model") if name not in known]
 
 
 def select(group: str, patterns: Sequence[str]) -> list[str]:

@@ -173,6 +173,7 @@ RULES: Mapping[str, Rule] = {
     "optimizer.eps": POSITIVE,
     "loss.weights.*": number(),
     "model.placement": TEXT | GROUP,
+    "model.basis_dim": whole(1) | list_of(whole(1), 2),
     "data.crop": EVEN | NULL,
     "data.downscale": number(1),
     "data.megapixels": POSITIVE | NULL,

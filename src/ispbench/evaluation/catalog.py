@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ispbench.config import choices, config_folder
+from ispbench.config import choices, model_settings
 from ispbench.evaluation.sizes import SIZES
 
 FILE = Path(__file__).with_name("catalog.json")
@@ -82,7 +82,7 @@ def _options(name: str) -> dict[str, Any]:
     """The keys of a model's file, unresolved."""
     from omegaconf import OmegaConf
 
-    options = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / f"{name}.yaml"), resolve=False)
+    options = OmegaConf.to_container(model_settings(name), resolve=False)
     assert isinstance(options, dict)
     return {str(key): value for key, value in options.items()}
 

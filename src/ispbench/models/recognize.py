@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ispbench.config import build, choices, config_folder
+from ispbench.config import build, model_settings, networks, variants
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes, on_meta
@@ -52,10 +52,13 @@ def recognize(state: Mapping[str, Any], origin: str = "The given state dict") ->
     tensors = on_meta(state)
     fits: list[Recognition] = []
     likeness: dict[str, float] = {}
-    for name in choices("model"):
-        options, likeness[name] = _fit(name, tensors)
-        if options is not None:
-            fits.append(Recognition(name, options))
+    for names in (networks(), variants()):
+        for name in names:
+            options, likeness[name] = _fit(name, tensors)
+            if options is not None:
+                fits.append(Recognition(name, options))
+        if fits:
+            break
     if len(fits) == 1:
         return fits[0]
     if fits:
@@ -114,7 +117,7 @@ def _readings(model: ISPModel, tensors: Mapping[str, Tensor]) -> Iterator[Shapes
 @cache
 def _default(name: str) -> tuple[ISPModel, dict[str, Any]]:
     """A model without values, and the keys of its file."""
-    keys = OmegaConf.to_container(OmegaConf.load(config_folder() / "model" / f"{name}.yaml"), resolve=True)
+    keys = OmegaConf.to_container(model_settings(name), resolve=True)
     assert isinstance(keys, dict)
     options = {str(key): value for key, value in keys.items()}
     return _build(options), options

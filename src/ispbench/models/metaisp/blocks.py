@@ -36,11 +36,27 @@ BASIS_INITS: dict[str, Callable[[int], Tensor]] = {
 }
 
 
-# What normalizes the descriptor of an image; ``running``: statistics over images, as batch norm keeps them.
+class TrackedNorm(nn.BatchNorm1d):
+    """Batch norm that takes its running statistics in training too, so that no image depends on its batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalizes descriptors, shape (B, C), after the statistics have taken in those of this batch."""
+        mean, variance = self.running_mean, self.running_var
+        assert mean is not None
+        assert variance is not None
+        if self.training:
+            with torch.no_grad():
+                super().forward(x)
+        return (x - mean) * torch.rsqrt(variance + self.eps)
+
+
+# What normalizes the descriptor of an image; ``running``: statistics over images, as batch norm keeps them;
+# ``tracked``: the same, in training too.
 DESCRIPTOR_NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "layer": partial(nn.LayerNorm, elementwise_affine=False),
     "running": partial(nn.BatchNorm1d, affine=False),
+    "tracked": partial(TrackedNorm, affine=False),
 }
 
 

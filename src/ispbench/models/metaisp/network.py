@@ -89,7 +89,7 @@ class MetaISPNet(nn.Module):
     Args:
         width: C, the channels at the first three stages; the bottleneck has 2C.
         num_bases: N, the number of basis matrices and vectors of a block.
-        basis_dim: K, their dimension.
+        basis_dims: K, their dimension, at the stages of C and of 2C channels.
         placement: The blocks of every stage, from `placement.resolve`.
         resampling: ``dwt`` (Haar transform and 3x3 convolution) or ``strided`` (strided and transposed convolutions).
         tail: ``double`` (conv C->C, conv C->12, PixelShuffle), ``single`` (conv C->12, PixelShuffle) or ``full_size``
@@ -104,7 +104,7 @@ class MetaISPNet(nn.Module):
         self,
         width: int,
         num_bases: int,
-        basis_dim: int,
+        basis_dims: tuple[int, int],
         placement: Placement,
         resampling: str,
         tail: str,
@@ -121,6 +121,7 @@ class MetaISPNet(nn.Module):
 
         def block(kind: str, channels: int) -> nn.Module:
             kind, _, stand_in = kind.partition("_as_")
+            basis_dim = basis_dims[channels > width]
             if stand_in or kind == "conv":
                 return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim), norm)
             if kind == "se":
@@ -164,7 +165,7 @@ class MetaISP(ISPModel):
     Args:
         width: C, the channels at the first three stages.
         num_bases: N.
-        basis_dim: K.
+        basis_dim: K, or two numbers, K at the stages of C channels and of 2C.
         placement: A preset of `placement.PRESETS`, or a mapping from stages to lists of blocks.
         ablated: ``remove`` or ``conv``: what stands where the placement leaves a block out.
         resampling: ``dwt`` or ``strided``.
@@ -190,7 +191,7 @@ class MetaISP(ISPModel):
         self,
         width: int = 32,
         num_bases: int = 8,
-        basis_dim: int = 40,
+        basis_dim: int | Sequence[int] = 40,
         placement: str | Mapping[str, Sequence[str]] = "both",
         ablated: str = "remove",
         resampling: str = "dwt",
@@ -205,9 +206,12 @@ class MetaISP(ISPModel):
         temperature: float = 1.0,
     ) -> None:
         super().__init__()
-        for name, value in (("width", width), ("num_bases", num_bases), ("basis_dim", basis_dim)):
-            if not isinstance(value, int) or value < 1:
+        for name, value in (("width", width), ("num_bases", num_bases)):
+            if not _is_count(value):
                 raise UserError(f"model.{name} is a whole number of at least 1, not {value!r}.")
+        dims = tuple(basis_dim) if isinstance(basis_dim, Sequence) else (basis_dim, basis_dim)
+        if isinstance(basis_dim, str) or len(dims) != 2 or not all(map(_is_count, dims)):
+            raise UserError(f"model.basis_dim is a whole number of at least 1, or two of them, not {basis_dim!r}.")
         for name, chosen, known in (
             ("predictor", predictor, ("depthwise", "pool")),
             ("weighting", weighting, ("softmax", "linear")),
@@ -223,7 +227,7 @@ class MetaISP(ISPModel):
         self.net = MetaISPNet(
             width,
             num_bases,
-            basis_dim,
+            dims,
             resolve(placement, ablated),
             resampling,
             tail,
@@ -244,3 +248,7 @@ class MetaISP(ISPModel):
     def read_options(cls, shapes: Shapes) -> dict[str, Any]:
         """The options that the tensors tell."""
         return read_options(shapes)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

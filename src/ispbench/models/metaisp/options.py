@@ -4,7 +4,7 @@ from itertools import product
 from typing import Any
 
 from ispbench.models.metaisp.blocks import equal_cost_width
-from ispbench.models.metaisp.placement import PRESETS, STAGES, Placement, resolve
+from ispbench.models.metaisp.placement import DOUBLED, PRESETS, STAGES, Placement, resolve
 from ispbench.models.shapes import Shapes
 
 # Where the tensors of each stage stand.
@@ -34,18 +34,18 @@ def read_options(shapes: Shapes) -> dict[str, Any]:
         "resampling": "dwt" if "down.0.conv.weight" in shapes else "strided",
         "tail": "full_size" if "tail.2.weight" in shapes else "double" if "tail.1.weight" in shapes else "single",
     }
+    blocks = {stage: _blocks(shapes, prefix) for stage, prefix in _PREFIXES.items()}
+    if told := _told_dims(shapes):
+        options["basis_dim"] = told
     if bases := [shape for name, shape in shapes.items() if name.endswith(".bases")]:
-        options |= {"num_bases": bases[0][0], "basis_dim": bases[0][-1]}
+        options |= {"num_bases": bases[0][0]}
         options["predictor"] = "depthwise" if shapes.has(".predictor.spatial.") else "pool"
-    elif squeezed := [name for name in shapes if name.endswith(".body.4.fc1.weight")]:
-        options["basis_dim"] = shapes[squeezed[0]][1]
     has_blocks = shapes.has(".back.weight") or shapes.has(".body.1.weight")
     if has_blocks and not shapes.has(".norm.weight") and not shapes.has(".body.0.weight"):
         options["norm"] = "none"
     if shapes.has(".predictor.norm."):
         options["descriptor_norm"] = "running"
-    blocks = {stage: _blocks(shapes, prefix) for stage, prefix in _PREFIXES.items()}
-    dims = [options["basis_dim"]] if "basis_dim" in options else range(1, _LARGEST_DIM + 1)
+    dims = [told] if told else range(1, _LARGEST_DIM + 1)
     for dim, ablated, preset in product(dims, ("remove", "conv"), PRESETS):
         if blocks == _expected(resolve(preset, ablated), width, dim):
             plain = any(isinstance(kind, int) for kinds in blocks.values() for kind in kinds)
@@ -54,6 +54,21 @@ def read_options(shapes: Shapes) -> dict[str, Any]:
         stage: [kind if isinstance(kind, str) else "conv" for kind in kinds] for stage, kinds in blocks.items() if kinds
     }
     return {**options, "placement": stages}
+
+
+def _told_dims(shapes: Shapes) -> int | list[int] | None:
+    """K as far as bases and squeeze-and-excitation tell it; None where there is neither."""
+    dims: dict[bool, int] = {}
+    for stage, prefix in _PREFIXES.items():
+        for name, shape in shapes.items():
+            if name.startswith(prefix) and name.endswith((".bases", ".body.4.fc1.weight")):
+                dims[stage in DOUBLED] = shape[-1] if name.endswith(".bases") else shape[1]
+    if not dims:
+        return None
+    first, second = dims.get(False, dims.get(True)), dims.get(True, dims.get(False))
+    assert first is not None
+    assert second is not None
+    return first if first == second else [first, second]
 
 
 def _blocks(shapes: Shapes, prefix: str) -> tuple[str | int, ...]:
@@ -69,13 +84,16 @@ def _blocks(shapes: Shapes, prefix: str) -> tuple[str | int, ...]:
     return tuple(kinds)
 
 
-def _expected(placement: Placement, width: int, basis_dim: int) -> _Blocks:
+def _expected(placement: Placement, width: int, basis_dim: int | list[int]) -> _Blocks:
     """What `_blocks` reads from the stages of this placement."""
     expected: _Blocks = {}
+    dims = basis_dim if isinstance(basis_dim, list) else [basis_dim, basis_dim]
     for stage, kinds in placement.items():
-        channels = 2 * width if stage in ("bottleneck", "decoder3") else width
+        doubled = stage in DOUBLED
         expected[stage] = tuple(
-            kind if kind in _CORRECTIONS else equal_cost_width(kind.removesuffix("_as_conv"), channels, basis_dim)
+            kind
+            if kind in _CORRECTIONS
+            else equal_cost_width(kind.removesuffix("_as_conv"), width * (1 + doubled), dims[doubled])
             for kind in kinds
         )
     return expected

@@ -7,6 +7,7 @@ from ispbench.errors import UserError
 ENCODER = ("encoder1", "encoder2", "encoder3")
 BOTTLENECK = ("bottleneck",)
 DECODER = ("decoder3", "decoder2", "decoder1")
+DOUBLED = ("bottleneck", "decoder3")  # the stages of 2C channels
 STAGES = ENCODER + BOTTLENECK + DECODER
 BLOCKS = ("mccb", "mscb", "se", "conv")
 
