@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from ispbench.training.callbacks.channels_last import ChannelsLast
 from ispbench.training.callbacks.ema import EMA
 from ispbench.training.callbacks.stop import StopBetweenSteps
 from ispbench.training.module import ISPModule
@@ -52,6 +53,23 @@ def test_ema_of_a_network_with_batch_norm():
     toy_trainer(4, EMA()).fit(module, datamodule=ToyData())
     assert int(model.net[1].num_batches_tracked) == 4
     assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_channels_last_changes_the_layout_of_the_weights_alone():
+    def trained(*callbacks):
+        torch.manual_seed(0)
+        model = ToyPyramid()
+        model.net = nn.Sequential(nn.Conv2d(4, 16, 3, padding=1), nn.Conv2d(16, 12, 3, padding=1), nn.PixelShuffle(2))
+        module = ISPModule(model, toy_loss(), partial(torch.optim.SGD, lr=0.1))
+        toy_trainer(4, *callbacks).fit(module, datamodule=ToyData())
+        return model.net
+
+    plain, other = trained(), trained(ChannelsLast())
+    assert plain[1].weight.is_contiguous()
+    assert other[1].weight.is_contiguous(memory_format=torch.channels_last)
+    assert not other[1].weight.is_contiguous()
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, plain.state_dict()[name])
 
 
 @pytest.fixture
