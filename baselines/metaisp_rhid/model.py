@@ -17,7 +17,7 @@ from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, add_black_level
+from ispbench.raw.levels import BGRG_ORDER, add_black_level, checked_gamma, encode_gamma
 
 # The parts of the port's tensor names that differ from ours.
 _NAMES = {
@@ -47,6 +47,10 @@ class SummedSpatialCorrection(SpatialCorrection):
         pixels = y.to(precision)
         norm = torch.linalg.vector_norm(pixels, dim=1, keepdim=True).clamp_min(1e-12)
         return (vector * pixels.sum(1, keepdim=True) / norm).to(y.dtype)
+
+    def correct(self, y: Tensor, weights: Tensor) -> Tensor:
+        """Scales the pixels of Y, shapes (B, K, H, W) and (B, N)."""
+        return y * self.attention(y, weights)
 
 
 _SPATIAL = {"sums": SummedSpatialCorrection, "cosine": SpatialCorrection}
@@ -115,15 +119,16 @@ class MetaISPRHID(ISPModel):
         num_bases: N.
         basis_dim: K.
         spatial: ``sums`` or ``cosine``, the spatial weighting of the port or of the paper.
+        input_gamma: RAW enters as in the port if 1, else without its black level as ``x^(1/input_gamma)``.
 
     Raises:
-        UserError: for an impossible size or weighting.
+        UserError: for an impossible size, weighting or gamma.
     """
 
     multiple = 8
     paper: ClassVar[str] = "Chen et al., IJCAI 2024, as ported by the RHID project"
     input_kind: ClassVar[str] = "packed RAW (B, Gr, R, Gb), black kept"
-    untold_options = ("spatial",)
+    untold_options = ("spatial", "input_gamma")
 
     def __init__(
         self,
@@ -131,8 +136,10 @@ class MetaISPRHID(ISPModel):
         num_bases: int = 10,
         basis_dim: int = 40,
         spatial: str = "sums",
+        input_gamma: float = 1.0,
     ) -> None:
         super().__init__()
+        self.input_gamma = checked_gamma(input_gamma)
         for name, value in (("width", width), ("num_bases", num_bases), ("basis_dim", basis_dim)):
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"model.{name} is a whole number of at least 1, not {value!r}.")
@@ -141,7 +148,9 @@ class MetaISPRHID(ISPModel):
         self.net = MetaISPRHIDNet(width, num_bases, basis_dim, spatial)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
-        """Packed RAW in the order B, Gr, R, Gb with its black level."""
+        """Packed RAW in the order B, Gr, R, Gb with its black level, or in gamma encoding without it."""
+        if self.input_gamma != 1:
+            return (encode_gamma(raw[:, BGRG_ORDER], self.input_gamma),)
         return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     def official_state_dict(self, state: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
 from ispbench.models.layers import LayerNorm2d
 from ispbench.models.shapes import Shapes
-from ispbench.raw.levels import BGRG_ORDER, add_black_level
+from ispbench.raw.levels import BGRG_ORDER, add_black_level, checked_gamma, encode_gamma
 
 
 class SimpleGate(nn.Module):
@@ -112,13 +112,16 @@ class NAFNetISP(ISPModel):
         encoder_blocks: Blocks of each encoder stage, the finest first.
         middle_blocks: Blocks of the bottleneck.
         decoder_blocks: Blocks of each decoder stage, the coarsest first.
+        input_gamma: RAW enters with its black level if 1, else without it as ``x^(1/input_gamma)``.
 
     Raises:
-        UserError: for a width below 1, a negative depth, or an encoder and a decoder of different length.
+        UserError: for a width below 1, a negative depth, a gamma that is not positive, or an encoder and a decoder of
+            different length.
     """
 
     paper: ClassVar[str] = "Chen et al., ECCV 2022"
     input_kind: ClassVar[str] = "packed RAW, black level kept"
+    untold_options = ("input_gamma",)
 
     def __init__(
         self,
@@ -126,8 +129,10 @@ class NAFNetISP(ISPModel):
         encoder_blocks: Sequence[int] = (1, 1, 1, 28),
         middle_blocks: int = 1,
         decoder_blocks: Sequence[int] = (1, 1, 1, 1),
+        input_gamma: float = 1.0,
     ) -> None:
         super().__init__()
+        self.input_gamma = checked_gamma(input_gamma)
         if not isinstance(width, int) or width < 1:
             raise UserError(f"model.width is a whole number of at least 1, not {width!r}.")
         depths = (*encoder_blocks, middle_blocks, *decoder_blocks)
@@ -142,7 +147,9 @@ class NAFNetISP(ISPModel):
         self.net = NAFNet(width, encoder_blocks, middle_blocks, decoder_blocks)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
-        """``DN / white_level`` in the order of `BGRG_ORDER`."""
+        """B, Gr, R, Gb as ``DN / white_level``, or without the black level in gamma encoding."""
+        if self.input_gamma != 1:
+            return (encode_gamma(raw[:, BGRG_ORDER], self.input_gamma),)
         return (add_black_level(raw[:, BGRG_ORDER], self.black_level, self.white_level),)
 
     @classmethod

@@ -23,6 +23,7 @@ from ispbench.errors import UserError, first_line
 from ispbench.models.interface import ISPModel
 from ispbench.models.shapes import Shapes
 from ispbench.raw.demosaic import bilinear
+from ispbench.raw.levels import checked_gamma, encode_gamma
 
 
 def timm_encoder(name: str, pretrained: bool) -> nn.Module:
@@ -158,16 +159,13 @@ class UNetISP(ISPModel):
         super().__init__()
         if not all(isinstance(width, int) and width > 0 for width in decoder_widths):
             raise UserError(f"model.decoder_widths are whole numbers of at least 1, not {list(decoder_widths)}.")
-        if not input_gamma > 0:
-            raise UserError(f"model.input_gamma is positive, not {input_gamma!r}.")
         self.net: UNet = UNet(timm_encoder(encoder, pretrained), decoder_widths)
         self.multiple = self.net.reductions[-1]
-        self.input_gamma = input_gamma
+        self.input_gamma = checked_gamma(input_gamma)
 
     def net_inputs(self, raw: Tensor) -> tuple[Tensor, ...]:
         """RAW without its negative noise, in gamma encoding."""
-        raw = raw.clamp_min(0)
-        return (raw if self.input_gamma == 1 else raw.pow(1 / self.input_gamma),)
+        return (encode_gamma(raw, self.input_gamma),)
 
     @classmethod
     def read_options(cls, shapes: Shapes) -> dict[str, Any]:

@@ -57,3 +57,14 @@ def test_training_starts_as_in_the_port():
 def test_mistakes_are_named(arguments):
     with pytest.raises(UserError, match=next(iter(arguments))):
         MetaISPRHID(**arguments)
+
+
+@pytest.mark.parametrize("spatial", ["sums", "cosine"])
+def test_training_computes_what_evaluation_does(spatial):
+    model = build_model("metaisp_rhid", [f"model.spatial={spatial}", "model.width=8", "model.basis_dim=8"])
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.2)
+    raw = torch.rand(2, 4, 16, 16)
+    with torch.no_grad():
+        evaluated = model.net(raw)
+    torch.testing.assert_close(model.net(raw), evaluated)

@@ -9,8 +9,10 @@ import torch
 
 from ispbench.checkpoints import load_weights
 from ispbench.config import choices, config_folder
+from ispbench.errors import UserError
 from ispbench.models.build import build_model
 from ispbench.models.interface import ISPModel
+from ispbench.raw.levels import BGRG_ORDER, add_black_level
 from tests.conftest import REPOSITORY
 
 NAMES = choices("model")
@@ -70,3 +72,14 @@ def test_it_saves_and_loads(named, tmp_path):
         load_weights(fresh, tmp_path / "x", name)
         raw = torch.rand(1, 4, 32, 32)
         torch.testing.assert_close(fresh(raw), model(raw), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["metaisp_rhid", "nafnet_w32"])
+def test_gamma_encoding_in_place_of_the_authors_input(name):
+    raw = torch.rand(1, 4, 8, 8) - 0.1
+    (encoded,) = build_model(name, ["model.input_gamma=2.2"]).net_inputs(raw)
+    torch.testing.assert_close(encoded, raw[:, BGRG_ORDER].clamp_min(0) ** (1 / 2.2))
+    (linear,) = build_model(name).net_inputs(raw)
+    torch.testing.assert_close(linear, add_black_level(raw[:, BGRG_ORDER], 63, 1020))
+    with pytest.raises(UserError, match="input_gamma is positive"):
+        build_model(name, ["model.input_gamma=0"])

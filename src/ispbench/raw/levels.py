@@ -8,6 +8,8 @@ and take arrays and tensors alike.
 import math
 from typing import Any
 
+from ispbench.errors import UserError
+
 # From canonical R, Gr, Gb, B to the stacking order of the PyNET line of papers: B, Gr, R, Gb, the mosaic positions
 # (1,1) (0,1) (0,0) (1,0). That code calls the second plane "Gb" and the fourth "Gr".
 BGRG_ORDER = [3, 1, 0, 2]
@@ -34,6 +36,28 @@ def add_black_level(raw: Any, black_level: float, white_level: float) -> Any:
     """
     pedestal = black_level / white_level
     return raw * (1 - pedestal) + pedestal
+
+
+def encode_gamma(raw: Any, gamma: float) -> Any:
+    """``raw^(1/gamma)`` of canonical RAW, its negative noise cut off.
+
+    Args:
+        raw: Canonical RAW, a tensor.
+        gamma: 2.2 is about that of sRGB; 1 leaves the RAW linear.
+    """
+    raw = raw.clamp_min(0)
+    return raw if gamma == 1 else raw.pow(1 / gamma)
+
+
+def checked_gamma(gamma: float) -> float:
+    """The option ``model.input_gamma``.
+
+    Raises:
+        UserError: unless it is positive.
+    """
+    if not gamma > 0:
+        raise UserError(f"model.input_gamma is positive, not {gamma!r}.")
+    return gamma
 
 
 def ten_bit(raw: Any, black_level: float, white_level: float) -> Any:
