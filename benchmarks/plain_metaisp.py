@@ -42,7 +42,7 @@ def _norm(norm: LayerNorm2d, x: Tensor) -> Tensor:
 
 
 def _weights(predictor: Predictor, x: Tensor) -> Tensor:
-    pooled = predictor.spatial(x).mean((2, 3))
+    pooled = predictor.norm(predictor.spatial(x).mean((2, 3)))
     weights = predictor.out(F.relu(predictor.hidden(pooled)))
     return weights.softmax(1) if predictor.weighting == "softmax" else weights
 

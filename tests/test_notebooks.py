@@ -57,13 +57,17 @@ def test_read_an_ablation(tmp_path, monkeypatch):
     printed = run("02_read_an_ablation.ipynb", folder)
     assert "toy runs of three steps" in printed
     assert "PSNR: the means of the 2 values lie up to" in printed
-    assert "one-way ANOVA F(1, 2)" in printed
+    assert "with 2 seeds as blocks F(1, 1)" in printed
     for level, side in (("encoder 1", 96), ("encoder 2", 48), ("encoder 3", 24), ("bottleneck", 12), ("decoder 1", 48)):
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{level}, MSCB  ") and "x" in line)
         assert f"{side}x{side}" in line
         least, most = float(line.split()[-3]), float(line.split()[-1])
         assert -1 <= least < most <= 1
-    assert float(printed.split("a weight is up to ")[1].split()[0]) > 0
+    assert "27 captures of coffee, china, flower: 5 cameras, 3 lights" in printed
+    assert float(printed.split("its weights differ by ")[1].split()[0]) > 0.003
+    live, frozen, uniform = _decibels(printed, "PSNR ")[:3]
+    assert float(printed.split("dynamic gain ")[1].split()[0]) == pytest.approx(live - frozen, abs=0.015)
+    assert 5 < uniform < 40
 
 
 def test_read_a_breakdown(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from ispbench.models.metaisp.blocks import (
     ChannelCorrection,
     Predictor,
     SpatialCorrection,
+    TrackedNorm,
 )
 from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve
 from ispbench.models.shortcuts import without_shortcuts
@@ -93,7 +94,9 @@ def test_training_starts_at_the_identity_and_stable():
     model = build_model("metaisp")
     matrices = model.net.encoder[0][0].bases
     assert matrices.shape == (8, 40, 40)
-    assert (matrices - torch.eye(40)).norm(dim=(1, 2)).max() < 0.11 * 40**0.5
+    torch.testing.assert_close(matrices @ matrices.mT, torch.eye(40).expand(8, 40, 40), atol=1e-5, rtol=0)
+    near = build_model("metaisp", ["model.basis_init=identity"]).net.encoder[0][0].bases
+    assert (near - torch.eye(40)).norm(dim=(1, 2)).max() < 0.11 * 40**0.5
     features = torch.randn(1, 32, 16, 16)
     torch.testing.assert_close(model.net.encoder[0](features), features)
     assert model.train()(torch.rand(2, 4, 32, 32)).std() < 1
@@ -174,7 +177,7 @@ def test_input_gamma_is_the_power_of_the_raw():
         ("model.norm=batch", "layer or group or none"),
         ("model.basis_init=zero", "identity or orthogonal or normal"),
         ("model.descriptor=pixels", "features or input or energy"),
-        ("model.descriptor_norm=batch", "none or layer or running"),
+        ("model.descriptor_norm=batch", "none or layer or running or tracked"),
         ("model.temperature=0", "above 0"),
         ("model.weighting=hard", "softmax or linear"),
         ("model.num_bases=0", "at least 1"),
@@ -188,7 +191,7 @@ def test_unknown_choices_name_the_valid_ones(override, message):
 @pytest.mark.parametrize("batch, training", [(1, False), (2, False), (2, True)])
 def test_shortcuts_change_nothing(batch, training):
     torch.manual_seed(0)
-    model = randomised(build_model("metaisp", SMALL))
+    model = randomised(build_model("metaisp", SMALL)).eval()
     raw = torch.rand(batch, 4, 24, 32)
     with torch.set_grad_enabled(training):
         images = model.net(raw)
@@ -223,6 +226,18 @@ def test_every_descriptor_tells_images_apart(norm, descriptor, descriptor_norm):
     with recorded(model) as weights, torch.no_grad():
         model(raw)
     assert any(torch.cat(values).std(0).max() > 1e-6 for values in weights)
+
+
+def test_a_tracked_descriptor_takes_the_statistics_over_images(rng):
+    norm = TrackedNorm(3, momentum=0.01)
+    images = torch.from_numpy(rng.normal([5, -2, 0], [0.1, 3, 1], (2000, 3))).float()
+    for image in images[:, None]:  # a batch may hold one image
+        alone = norm(image)
+    torch.testing.assert_close(norm.running_mean, torch.tensor([5.0, -2, 0]), atol=0.7, rtol=0)
+    torch.testing.assert_close(norm.running_var.sqrt(), torch.tensor([0.1, 3, 1]), atol=0, rtol=0.3)
+    kept = norm.running_mean.clone()
+    torch.testing.assert_close(norm.eval()(images)[-1:], alone)  # and no image depends on those beside it
+    assert torch.equal(norm.running_mean, kept)
 
 
 @pytest.mark.parametrize("init", BASIS_INITS)

@@ -26,6 +26,7 @@ OPTIONS = {
         *({"placement": preset} for preset in ("mccb_only", "mscb_only", "none", "encoder_only", "mscb_first", "se")),
         {"placement": "bottleneck_only", "ablated": "conv"},
         {"norm": "none", "descriptor_norm": "running", "basis_dim": [24, 48]},
+        {"descriptor_norm": "none"},
         {"norm": "none", "placement": "none", "ablated": "conv"},
         {"basis_dim": 24, "placement": "none", "ablated": "conv"},
         {"placement": {"encoder1": ["se"], "bottleneck": ["mscb", "mccb"], "decoder1": ["conv"]}},

@@ -36,18 +36,34 @@ BASIS_INITS: dict[str, Callable[[int], Tensor]] = {
 }
 
 
-class TrackedNorm(nn.BatchNorm1d):
-    """Batch norm that takes its running statistics in training too, so that no image depends on its batch."""
+class TrackedNorm(nn.Module):
+    """Normalizes descriptors by their running mean and variance over images, in training as in evaluation.
+
+    Batch norm takes the statistics of the batch in training, so that there the descriptor of an image hangs on the few
+    others beside it. Here it does not, and a batch may hold a single image.
+
+    Args:
+        channels: C.
+        momentum: The share of the newest batch in the statistics.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.momentum, self.eps = momentum, eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalizes descriptors, shape (B, C), after the statistics have taken in those of this batch."""
-        mean, variance = self.running_mean, self.running_var
-        assert mean is not None
-        assert variance is not None
+        """Normalizes descriptors, shape (B, C); in training after the statistics have taken them in."""
         if self.training:
             with torch.no_grad():
-                super().forward(x)
-        return (x - mean) * torch.rsqrt(variance + self.eps)
+                values = x.to(self.running_mean.dtype)
+                self.running_mean.lerp_(values.mean(0), self.momentum)
+                self.running_var.lerp_((values - self.running_mean).square().mean(0), self.momentum)
+        return (x - self.running_mean) * torch.rsqrt(self.running_var + self.eps)
 
 
 # What normalizes the descriptor of an image; ``running``: statistics over images, as batch norm keeps them;
@@ -56,7 +72,7 @@ DESCRIPTOR_NORMS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda channels: nn.Identity(),
     "layer": partial(nn.LayerNorm, elementwise_affine=False),
     "running": partial(nn.BatchNorm1d, affine=False),
-    "tracked": partial(TrackedNorm, affine=False),
+    "tracked": TrackedNorm,
 }
 
 
@@ -152,8 +168,7 @@ class _CorrectionBlock(nn.Module):
 class ChannelCorrection(_CorrectionBlock):
     """MCCB: the channels of Y are transformed by ``M = sum_n w_n phi_n``, phi_n learned K x K matrices.
 
-    The matrices start near the identity and the last convolution at zero, so that an untrained block passes its input
-    through.
+    The last convolution starts at zero, so that an untrained block passes its input through.
 
     Args:
         channels: C.

@@ -36,7 +36,7 @@ class ScaledByCosine(torch.autograd.Function):
         return y * cos
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """The gradients of Y and of the vector."""
         y, vector, cos, norm = ctx.saved_tensors

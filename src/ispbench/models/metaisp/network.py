@@ -174,9 +174,9 @@ class MetaISP(ISPModel):
         weighting: ``softmax`` or ``linear`` weights of the bases.
         input_gamma: The RAW enters as ``x^(1/input_gamma)``.
         norm: What stands first in every block: ``layer``, ``group`` or ``none``, see `blocks.NORMS`.
-        basis_init: How the matrices start: ``identity`` (with a little noise), ``orthogonal`` or ``normal``.
+        basis_init: How the matrices start: ``orthogonal``, ``identity`` (with a little noise) or ``normal``.
         descriptor: What the predictors average: ``features``, ``input`` or ``energy``, see `blocks.Predictor`.
-        descriptor_norm: ``none``, ``layer``, or ``running`` for statistics over images, as batch norm keeps them.
+        descriptor_norm: ``tracked``, ``running``, ``layer`` or ``none``, see `blocks.DESCRIPTOR_NORMS`.
         temperature: Of the predicted logits; small values make the weights of images differ more.
 
     Raises:
@@ -200,9 +200,9 @@ class MetaISP(ISPModel):
         weighting: str = "softmax",
         input_gamma: float = 2.2,
         norm: str = "layer",
-        basis_init: str = "identity",
+        basis_init: str = "orthogonal",
         descriptor: str = "features",
-        descriptor_norm: str = "none",
+        descriptor_norm: str = "tracked",
         temperature: float = 1.0,
     ) -> None:
         super().__init__()

@@ -40,11 +40,11 @@ def read_options(shapes: Shapes) -> dict[str, Any]:
     if bases := [shape for name, shape in shapes.items() if name.endswith(".bases")]:
         options |= {"num_bases": bases[0][0]}
         options["predictor"] = "depthwise" if shapes.has(".predictor.spatial.") else "pool"
+        kept = "running" if shapes.has(".norm.num_batches_tracked") else "tracked"
+        options["descriptor_norm"] = kept if shapes.has(".predictor.norm.") else "none"
     has_blocks = shapes.has(".back.weight") or shapes.has(".body.1.weight")
     if has_blocks and not shapes.has(".norm.weight") and not shapes.has(".body.0.weight"):
         options["norm"] = "none"
-    if shapes.has(".predictor.norm."):
-        options["descriptor_norm"] = "running"
     dims = [told] if told else range(1, _LARGEST_DIM + 1)
     for dim, ablated, preset in product(dims, ("remove", "conv"), PRESETS):
         if blocks == _expected(resolve(preset, ablated), width, dim):

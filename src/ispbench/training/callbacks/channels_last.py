@@ -14,4 +14,4 @@ class ChannelsLast(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Converts the weights."""
-        pl_module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        pl_module.to(memory_format=torch.channels_last)
