@@ -205,7 +205,7 @@ def test_a_dry_run_prints_commands_that_give_the_runs(trained, tmp_path, monkeyp
     dispatch(["sweep", "random", "--count", "2"])
     assert printed == [f"python -m ispbench {' '.join(overrides)}" for overrides in trained]
     dispatch(["sweep", "bases", "--dry-run"])
-    assert "-m model=metaisp model.num_bases=1,2,4,8,16,32 seed=0,1,2" in capsys.readouterr().out
+    assert "-m model=metaisp model.num_bases=1,3,6,12,24 seed=0,1,2" in capsys.readouterr().out
     dispatch(["sweep", "bayes", "--dry-run", "--count", "5"])
     assert "and 4 more" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

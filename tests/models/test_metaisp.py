@@ -33,14 +33,17 @@ def randomised(module, spread=0.1):
 
 def test_reconstruction_has_the_fitted_size():
     counted = complexity(build_model("metaisp"))
-    assert counted.params == counted.params_used == 1_096_044
-    assert counted.gmacs == pytest.approx(7.67, rel=5e-3)
+    assert counted.params == counted.params_used == 1_091_940
+    assert counted.gmacs == pytest.approx(7.743, rel=1e-3)
     assert counted.input == "4x224x224"
+    assert 0.0915 < counted.params / 11_922_441 < 0.0925  # of LiteISPNet with its PreCoord head
+    assert 0.102 < counted.gmacs / 73.35 < 0.107
 
 
 @pytest.mark.parametrize(
     "settings, params, gmacs",
     [
+        ([], 1_096_044, 7.67),
         (["model.tail=single"], 1_086_796, 7.208),
         (["model.tail=single", "model.num_bases=10"], 1_110_936, 7.208),
         (["model.tail=full_size", "model.num_bases=10"], 1_116_935, 7.54),
@@ -48,7 +51,7 @@ def test_reconstruction_has_the_fitted_size():
     ],
 )
 def test_other_layouts_that_fit_the_constraints(settings, params, gmacs):
-    counted = complexity(build_model("metaisp", settings))
+    counted = complexity(build_model("metaisp_c32", settings))
     assert counted.params == params
     assert counted.gmacs == pytest.approx(gmacs, rel=5e-3)
 
@@ -93,11 +96,11 @@ def test_training_starts_at_the_identity_and_stable():
     torch.manual_seed(0)
     model = build_model("metaisp")
     matrices = model.net.encoder[0][0].bases
-    assert matrices.shape == (8, 40, 40)
-    torch.testing.assert_close(matrices @ matrices.mT, torch.eye(40).expand(8, 40, 40), atol=1e-5, rtol=0)
+    assert matrices.shape == (6, 56, 56)
+    torch.testing.assert_close(matrices @ matrices.mT, torch.eye(56).expand(6, 56, 56), atol=1e-5, rtol=0)
     near = build_model("metaisp", ["model.basis_init=identity"]).net.encoder[0][0].bases
-    assert (near - torch.eye(40)).norm(dim=(1, 2)).max() < 0.11 * 40**0.5
-    features = torch.randn(1, 32, 16, 16)
+    assert (near - torch.eye(56)).norm(dim=(1, 2)).max() < 0.11 * 56**0.5
+    features = torch.randn(1, 28, 16, 16)
     torch.testing.assert_close(model.net.encoder[0](features), features)
     assert model.train()(torch.rand(2, 4, 32, 32)).std() < 1
 
@@ -125,7 +128,7 @@ def test_every_preset_renders(preset, ablated):
 def test_a_plain_block_costs_as_much_as_the_block_it_replaces(preset):
     full = complexity(build_model("metaisp")).gmacs
     ablated = complexity(build_model("metaisp", [f"model.placement={preset}", "model.ablated=conv"])).gmacs
-    assert ablated == pytest.approx(full, rel=0.025)
+    assert ablated == pytest.approx(full, rel=0.04 if preset == "se" else 0.025)  # se has no matrix to apply
 
 
 def test_presets_place_what_their_names_say():

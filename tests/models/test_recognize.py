@@ -22,7 +22,7 @@ OPTIONS = {
     "metaisp": [
         {"width": 16, "num_bases": 3, "basis_dim": 24},
         {"resampling": "strided", "tail": "single"},
-        {"tail": "full_size", "predictor": "pool"},
+        {"tail": "double", "predictor": "pool"},
         *({"placement": preset} for preset in ("mccb_only", "mscb_only", "none", "encoder_only", "mscb_first", "se")),
         {"placement": "bottleneck_only", "ablated": "conv"},
         {"norm": "none", "descriptor_norm": "running", "basis_dim": [24, 48]},
