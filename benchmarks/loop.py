@@ -2,7 +2,7 @@
 
     python benchmarks/loop.py --threads 2
 
-The bare loop takes the same batches, network, loss, optimizer and schedule. Blocks of both alternate, and the medians
+The bare loop takes the same batches, network, loss, clipping of gradients, optimizer and schedule. Blocks of both alternate, and the medians
 of their steps are compared; the ratio is to stay below 1.05. The first step of the command line, on a warm cache, is
 compared with a process that only imports torch and Lightning; that ratio is to stay below 1.5.
 """
@@ -74,6 +74,8 @@ def with_lightning(steps: int, folder: str) -> list[float]:
 
 def bare(steps: int) -> list[float]:
     """Seconds of each step of a plain loop that does the same."""
+    from torch.nn.utils import clip_grad_norm_
+
     from ispbench.config import build, compose
     from ispbench.training.fit import load_data
     from ispbench.training.schedules import advance
@@ -89,6 +91,7 @@ def bare(steps: int) -> list[float]:
             batch = data.to_canonical(batch)
             optimizer.zero_grad()
             loss(model.forward_scales(batch["raw"]), batch["target"], [], None)["loss"].backward()
+            clip_grad_norm_(model.parameters(), config.trainer.gradient_clip_val)
             optimizer.step()
             advance(scheduler, len(times))
     return [after - before for before, after in pairwise(times)]

@@ -8,10 +8,9 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -27,6 +26,9 @@ from ispbench.metrics.table import Metric, Score, choose
 from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.protocols.original import OriginalGT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -53,7 +55,7 @@ class Result:
             ``n_images``; empty where it knows nothing.
     """
 
-    scores: pd.DataFrame
+    scores: "pd.DataFrame"
     summary: dict[str, float | int]
     notes: dict[str, str]
     protocol: str
@@ -129,6 +131,8 @@ def score_outputs(
     observers: Iterable[Observer] = (),
 ) -> Result:
     """Scores what a function makes of each batch; see `evaluate`, which renders by a model."""
+    import pandas as pd
+
     if split not in SPLITS:
         raise UserError(f"split={split} is unknown; choose one of {', '.join(SPLITS)}.")
     protocol = OriginalGT() if protocol is None else protocol
@@ -152,6 +156,8 @@ def score_outputs(
             observe(images, batch)
         table.update(batch["index"], _score(images, batch, protocol, chosen, loaded))
     indices, rows = table.compute()
+    import pandas as pd
+
     scores = pd.DataFrame(rows[:, :-1], columns=list(chosen))
     scores.insert(0, "image", [names[int(index)] for index in indices])
     summary = _means(scores, rows, chosen, notes)
@@ -180,7 +186,7 @@ def _default() -> list[str]:
 
 
 def _means(
-    scores: pd.DataFrame, rows: NDArray[np.float32], metrics: Mapping[str, Metric], notes: dict[str, str]
+    scores: "pd.DataFrame", rows: NDArray[np.float32], metrics: Mapping[str, Metric], notes: dict[str, str]
 ) -> dict[str, float | int]:
     """The mean of each score, in float64; one without is explained in the notes instead."""
     nonfinite = int((rows[:, -1] == 0).sum())
@@ -197,7 +203,7 @@ def _means(
     return summary | {"nonfinite": nonfinite}
 
 
-def _means_by(scores: pd.DataFrame, column: str, metrics: list[str]) -> dict[str, dict[str, float]]:
+def _means_by(scores: "pd.DataFrame", column: str, metrics: list[str]) -> dict[str, dict[str, float]]:
     """The means over the images of each value of a column; a metric without a mean is left out."""
     found: dict[str, dict[str, float]] = {}
     for value, rows in scores.groupby(column, sort=False):

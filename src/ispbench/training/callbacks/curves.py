@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.figure
-import numpy as np
-import pandas as pd
-
 
 def keep_log(folder: Path) -> None:
     """Renames the CSV log of an interrupted training, which Lightning's logger would overwrite."""
@@ -16,6 +12,10 @@ def keep_log(folder: Path) -> None:
 
 def draw_curves(folder: Path) -> None:
     """Plots training loss and validation scores of a run's CSV logs as ``curves.png``."""
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     logs = [
         pd.read_csv(log) for log in (*sorted(folder.glob("metrics-*.csv")), folder / "metrics.csv") if log.is_file()
     ]
@@ -25,7 +25,7 @@ def draw_curves(folder: Path) -> None:
     curves = [name for name in ("train/loss", "val/psnr", "val/ssim") if name in table]
     if not curves:
         return
-    figure = matplotlib.figure.Figure(figsize=(4 * len(curves), 3), layout="constrained")
+    figure = Figure(figsize=(4 * len(curves), 3), layout="constrained")
     for axis, name in zip(np.ravel(figure.subplots(1, len(curves))), curves, strict=True):
         points = table[["step", name]].dropna().drop_duplicates("step", keep="last").sort_values("step")
         axis.plot(points["step"], points[name], marker="." if len(points) < 20 else None)
