@@ -2,9 +2,10 @@
 
     python benchmarks/loop.py --threads 2
 
-The bare loop takes the same batches, network, loss, clipping of gradients, optimizer and schedule. Blocks of both alternate, and the medians
-of their steps are compared; the ratio is to stay below 1.05. The first step of the command line, on a warm cache, is
-compared with a process that only imports torch and Lightning; that ratio is to stay below 1.5.
+The bare loop takes the same batches, network, loss, clipping of gradients, optimizer and schedule. Blocks of both
+alternate, and the medians of their steps are compared; the ratio is to stay below 1.05. The first step of the command
+line, on a warm cache, is compared with a process that only imports torch and Lightning; that ratio is to stay below
+1.5.
 """
 
 import argparse

@@ -156,8 +156,6 @@ def score_outputs(
             observe(images, batch)
         table.update(batch["index"], _score(images, batch, protocol, chosen, loaded))
     indices, rows = table.compute()
-    import pandas as pd
-
     scores = pd.DataFrame(rows[:, :-1], columns=list(chosen))
     scores.insert(0, "image", [names[int(index)] for index in indices])
     summary = _means(scores, rows, chosen, notes)
