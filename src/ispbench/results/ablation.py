@@ -60,10 +60,9 @@ def ablation_runs(name: str, results: Path, metric: str) -> list[Comparison]:
     return comparisons
 
 
-def as_csv(comparisons: Sequence[Comparison], metric: str) -> str:
+def numbers(comparisons: Sequence[Comparison], metric: str) -> pd.DataFrame:
     """One line a value of the swept keys, the title of its comparison at the end."""
-    tables = [comparison.table(metric).assign(title=comparison.title) for comparison in comparisons]
-    return pd.concat(tables).to_csv(index=False)
+    return pd.concat([comparison.table(metric).assign(title=comparison.title) for comparison in comparisons])
 
 
 def draw(comparisons: Sequence[Comparison], metric: str = "psnr") -> "Figure":
