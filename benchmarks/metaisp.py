@@ -1,6 +1,7 @@
 """Speed of MetaISP's exact rewrites, as ratios to its plain form in the same run.
 
     python benchmarks/metaisp.py
+    python benchmarks/metaisp.py --model metaisp_c32
     python benchmarks/metaisp.py --compile --device cuda --precision bf16
 
 The plain form is ``plain_metaisp.py``, with the same weights. Both are called in turn, and the medians compared:
@@ -30,7 +31,6 @@ from ispbench.models.build import build_model
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 RENDERED = ((448, 448), (3008, 4000))
 TRAINED = ((8, 64), (8, 128), (1, 448))  # images, crop
-WIDTH = 32
 
 
 def _seconds(function: Callable[[], Any], device: torch.device) -> float:
@@ -49,17 +49,18 @@ def in_turn(functions: Sequence[Callable[[], Any]], device: torch.device, repeti
     return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
 
 
-def convolution_rate(device: torch.device, repetitions: int) -> float:
-    """MACs per second of a 3x3 convolution, `WIDTH` channels to as many, at 224x224."""
-    conv = nn.Conv2d(WIDTH, WIDTH, 3, padding=1).to(device, memory_format=torch.channels_last)
-    x = torch.rand(1, WIDTH, 224, 224, device=device).to(memory_format=torch.channels_last)
+def convolution_rate(width: int, device: torch.device, repetitions: int) -> float:
+    """MACs per second of a 3x3 convolution, `width` channels to as many, at 224x224."""
+    conv = nn.Conv2d(width, width, 3, padding=1).to(device, memory_format=torch.channels_last)
+    x = torch.rand(1, width, 224, 224, device=device).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         (seconds,) = in_turn([lambda: conv(x)], device, 4 * repetitions)
-    return 9 * WIDTH**2 * 224**2 / seconds
+    return 9 * width**2 * 224**2 / seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="metaisp", help="or metaisp_c32")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--threads", type=int, help="default: torch's")
@@ -70,10 +71,10 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     device, dtype = torch.device(options.device), PRECISIONS[options.precision]
     torch.manual_seed(0)
-    model = build_model("metaisp").to(device)
-    rate = convolution_rate(device, options.repetitions)
+    model = build_model(options.model).to(device)
+    rate = convolution_rate(model.net.head.out_channels, device, options.repetitions)
     names = ["plain", "fast", *(["compiled"] if options.compile else [])]
-    table = Table(title=f"MetaISP on {device}, {options.precision}, {torch.get_num_threads()} threads")
+    table = Table(title=f"{options.model} on {device}, {options.precision}, {torch.get_num_threads()} threads")
     for name in ("what", *(f"{name} ms" for name in names), *(f"x plain, {name}" for name in names[1:]), "of conv"):
         table.add_column(name, justify="left" if name == "what" else "right")
 

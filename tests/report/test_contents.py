@@ -108,7 +108,7 @@ def test_an_ablation_has_a_curve_with_an_interval(content):
         low, high = point["seeds"]
         assert point["mean"] == pytest.approx((low + high) / 2)
         assert point["high"] - point["mean"] == pytest.approx(stats.t.ppf(0.975, 1) * abs(high - low) / 2)
-    assert "one-way ANOVA" in curve["verdict"]
+    assert "seeds as blocks" in curve["verdict"]
 
 
 def test_every_row_says_where_it_comes_from(board):
