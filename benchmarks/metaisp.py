@@ -6,7 +6,7 @@
 
 The plain form is ``plain_metaisp.py``, with the same weights. Both are called in turn, and the medians compared:
 rendering 448x448 and 12 megapixels in inference mode, and training steps (forward, L1, backward, Adam). The last
-column is the share that the fast form reaches of the rate of a plain 3x3 convolution of its width on this machine,
+column is the share that the fast form reaches of the rate of a plain 3x3 convolution of 32 channels on this machine,
 counting the MACs of the network's description.
 """
 
