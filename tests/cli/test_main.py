@@ -56,7 +56,7 @@ def test_help_answers_with_usage_verbs_and_choices(tmp_path):
 def test_cfg_shows_every_knob(tmp_path):
     done = ispbench("--cfg", "job", cwd=tmp_path)
     config = yaml.safe_load(done.stdout)
-    assert config["model"]["num_bases"] == 8
+    assert config["model"]["num_bases"] == 6
     assert config["optimizer"]["lr"]
     assert config["loss"]["weights"]["l1"] == 1
     assert not list(tmp_path.iterdir())

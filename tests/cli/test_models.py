@@ -35,7 +35,14 @@ def test_filters_and_sorting(capsys):
     assert [row["name"] for row in found] == ["robust_isp", "efficient_isp", "mobileie", "rmfa_tiny"]
     assert found[0]["gmacs"] == pytest.approx(0.079478784, abs=1e-6)
     assert names(capsys, "--year", "2023") == ["syenet"]
-    assert set(names(capsys, "--year", "2022-2023")) == {"lan", "microisp", "nafnet_w32", "pynet_v2", "syenet"}
+    assert set(names(capsys, "--year", "2022-2023")) == {
+        "lan",
+        "microisp",
+        "nafnet_1m",
+        "nafnet_w32",
+        "pynet_v2",
+        "syenet",
+    }
     assert names(capsys, "awnet*", "--max-gmacs", "100") == ["awnet_raw"]
     params = [row["params"] for row in rows(capsys, "--sort", "params")]
     assert params == sorted(params)

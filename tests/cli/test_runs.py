@@ -88,7 +88,7 @@ def test_show_says_what_is_not_the_default(place, capsys):
     recipe = {"model": dict(config.model), "optimizer": dict(config.optimizer), "seed": 0}
     save(place, "run1", config=recipe)
     shown = [line.split() for line in printed(capsys, "show", "run").splitlines()]
-    assert ["model.num_bases", "8", "4"] in shown
+    assert ["model.num_bases", "6", "4"] in shown
     assert any(row[:1] == ["optimizer.lr"] and row[-1] == "0.5" for row in shown)
     assert ["psnr", "20"] in shown
     assert not any(row and row[0] in ("model.width", "optimizer.weight_decay", "data.root") for row in shown)
