@@ -86,7 +86,7 @@ def test_a_norm_made_of_several_operations_counts_as_one():
 
 
 def test_the_norms_of_metaisp():
-    """Two a stage: one stage of 28 channels at full size, two at half and at quarter size, two of 56 at an eighth."""
+    """Two a stage: one of 28 channels at full size, two at half and at quarter size, two of 56 at an eighth."""
     model = build_model("metaisp", ["model.descriptor_norm=none"])
     assert sum(isinstance(module, LayerNorm2d) for module in model.modules()) == 14
     counted = complexity(model, 64, 96)
