@@ -60,7 +60,9 @@ MISTAKES = {
     "paths.outputs=2025": "paths.outputs must be text or null",
     "model=null": "model=null leaves a run without what it needs; choose one of awnet_demosaic",
     "data=null": "data=null leaves a run without what it needs; choose one of camera, folder",
-    "callbacks=null": "leaves a run without what it needs; choose one of channels_last, default, ema, none",
+    "callbacks=null": (
+        "callbacks=null leaves a run without what it needs; choose one of channels_last, default, ema, none"
+    ),
     "logger=null": "choose one of csv, mlflow, none",
     "data.val_every=0": "Unknown key 'val_every' in data: the steps between validations are trainer.val_check_interval",
     "data.max_steps=5": "Unknown key 'max_steps' in data: the budget is trainer.max_steps",

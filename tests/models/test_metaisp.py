@@ -124,11 +124,15 @@ def test_every_preset_renders(preset, ablated):
     assert model(torch.rand(1, 4, 16, 24)).shape == (1, 3, 32, 48)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_plain_block_costs_as_much_as_the_block_it_replaces(preset):
-    full = complexity(build_model("metaisp")).gmacs
-    ablated = complexity(build_model("metaisp", [f"model.placement={preset}", "model.ablated=conv"])).gmacs
-    assert ablated == pytest.approx(full, rel=0.04 if preset == "se" else 0.025)  # se has no matrix to apply
+@pytest.mark.parametrize(
+    "name, preset",
+    [("metaisp_c32", preset) for preset in PRESETS]
+    + [("metaisp", preset) for preset in PRESETS if preset != "se"],  # which has no matrix, a large one here, to apply
+)
+def test_a_plain_block_costs_as_much_as_the_block_it_replaces(name, preset):
+    full = complexity(build_model(name)).gmacs
+    ablated = complexity(build_model(name, [f"model.placement={preset}", "model.ablated=conv"])).gmacs
+    assert ablated == pytest.approx(full, rel=0.025)
 
 
 def test_presets_place_what_their_names_say():

@@ -166,14 +166,14 @@ def test_the_verdict_is_the_analysis_of_variance_with_seeds_as_blocks(tmp_path):
 
 
 def test_what_a_seed_adds_to_every_value_hides_no_difference(tmp_path):
+    from scipy.stats import ttest_1samp
+
     for seed, level in enumerate((18.0, 20.0, 23.0)):
         save(tmp_path, 1, seed, level)
         save(tmp_path, 2, seed, level + 0.3 + 0.01 * seed)
     (found,) = comparisons(tmp_path)
     assert found.verdict().endswith("so not all values are equal.")
     row = found.table().iloc[1]
-    from scipy.stats import ttest_1samp
-
     low, high = ttest_1samp([0.3, 0.31, 0.32], 0).confidence_interval(0.95)
     assert (row["difference"], row["difference_low"], row["difference_high"]) == pytest.approx((0.31, low, high))
     assert "+0.31 [0.29, 0.33]" in sheet_of(found).rows[1]
@@ -184,17 +184,21 @@ def test_seeds_that_a_value_lacks_are_left_out(tmp_path):
     save(tmp_path, 1, 7, 99.0)
     (found,) = comparisons(tmp_path)
     assert "with 2 seeds as blocks F(2, 2)" in found.verdict()
+    assert found.by_seed("psnr").index.to_list() == [0, 1, 7]
     assert found.table()["difference"].to_list()[1:] == pytest.approx([1.1, 2.1])
 
 
 def test_what_dynamic_weights_are_worth_is_a_column_where_it_was_measured(tmp_path):
     three_values(tmp_path)
+    assert "2.1 dB apart" in comparisons(tmp_path)[0].verdict()
     assert not any("dynamic" in heading for heading in sheet_of(*comparisons(tmp_path)).headings)
     three_values(tmp_path, dynamic={"dynamic_gain_db": 0.4321, "spread": 0.1})
     (found,) = comparisons(tmp_path)
     assert found.table()["dynamic_gain_db_mean"].to_list() == pytest.approx([0.4321] * 3)
     assert "0.432 ± 0.000" in sheet_of(found).rows[0]
     assert found.measured("dynamic_gain_db")[0] == "dynamic_gain_db"
+    three_values(tmp_path, dynamic={"dynamic_gain_db": 0.0})  # of one basis; a zero is measured as well
+    assert "dynamic_gain_db" in comparisons(tmp_path)[0].measured("psnr")
 
 
 def test_noise_shows_no_difference(tmp_path):

@@ -45,7 +45,8 @@ def variants() -> list[str]:
     import yaml
 
     folder = config_folder() / "model"
-    return [name for name in choices("model") if "defaults" in yaml.safe_load((folder / f"{name}.yaml").read_text())]
+    files = {name: (folder / f"{name}.yaml").read_text(encoding="utf-8") for name in choices("model")}
+    return [name for name, text in files.items() if "defaults" in yaml.safe_load(text)]
 
 
 def networks() -> list[str]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ispbench.config import choices
 from ispbench.results import store
 from ispbench.results.ablation import swept_values
-from ispbench.results.comparison import column, compare
-
-CONFIDENCE = 0.95
+from ispbench.results.comparison import column, compare, student_interval
 
 
 def curves(results: Path, metric: str) -> list[dict[str, Any]]:
@@ -26,21 +26,15 @@ def curves(results: Path, metric: str) -> list[dict[str, Any]]:
     found = []
     for name in choices("ablation"):
         for comparison in compare(records, swept_values(name)):
-            points = [
-                {"value": value, **_summary([float(score) for score in column(runs, metric)])}
-                for value, runs in comparison.by_value()
-            ]
+            points = [{"value": value, **_summary(column(runs, metric))} for value, runs in comparison.by_value()]
             about = {"name": name, "title": comparison.title, "keys": comparison.keys, "metric": metric}
             found.append({**about, "verdict": comparison.verdict(metric), "points": points})
     return found
 
 
-def _summary(scores: list[float]) -> dict[str, Any]:
-    from scipy.stats import sem, t
-
-    mean = sum(scores) / len(scores)
-    error = float(sem(scores)) if len(scores) > 1 else 0.0
-    if not error:
-        return {"seeds": scores, "mean": mean}
-    low, high = t.interval(CONFIDENCE, len(scores) - 1, mean, error)
-    return {"seeds": scores, "mean": mean, "low": float(low), "high": float(high)}
+def _summary(scores: pd.Series) -> dict[str, Any]:
+    found: dict[str, Any] = {"seeds": [float(score) for score in scores], "mean": float(scores.mean())}
+    if scores.nunique() < 2:
+        return found
+    low, high = student_interval(scores)
+    return {**found, "low": low, "high": high}

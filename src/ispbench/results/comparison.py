@@ -9,9 +9,9 @@ import pandas as pd
 
 from ispbench.metrics.table import shown_as
 from ispbench.results.differences import flatten
+from ispbench.results.statistics import CONFIDENCE
 
 SCORES = ("psnr", "psnr_color_fitted", "ssim", "lpips", "dynamic_gain_db")
-CONFIDENCE = 0.95
 _NAMED = 4  # settings in a title
 
 
@@ -42,7 +42,8 @@ class Comparison:
 
     def measured(self, metric: str) -> list[str]:
         """The scores of a table: `metric`, and those of `SCORES` that any run has."""
-        return [name for name in dict.fromkeys((metric, *SCORES)) if name == metric or column(self.runs, name).any()]
+        had = [name for name in SCORES if column(self.runs, name).notna().any()]
+        return list(dict.fromkeys((metric, *had)))
 
     def table(self, metric: str = "psnr") -> pd.DataFrame:
         """One row a value of the swept keys.
@@ -61,7 +62,7 @@ class Comparison:
                 score = column(runs, name)
                 row |= {f"{name}_{part}": getattr(score, part)() for part in ("mean", "std", "min", "max")}
             paired = (by_seed[value] - by_seed.iloc[:, 0]).dropna() if place else pd.Series(dtype=float)
-            low, high = _interval(paired)
+            low, high = student_interval(paired)
             row |= {"difference": paired.mean(), "difference_low": low, "difference_high": high}
             rows.append(row | {name: runs[name].iloc[-1] for name in ("params", "gmacs")})
         return pd.DataFrame(rows)
@@ -123,14 +124,14 @@ def _chance(statistic: float, freedom: tuple[int, int]) -> float:
     return float(f.sf(statistic, *freedom))
 
 
-def _interval(differences: pd.Series) -> tuple[float, float]:
+def student_interval(scores: pd.Series) -> tuple[float, float]:
     """Student's t interval of a mean; NaN below two values."""
     from scipy.stats import t
 
-    if len(differences) < 2:
+    if len(scores) < 2:
         return float("nan"), float("nan")
-    half = t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1) * differences.sem()
-    return float(differences.mean() - half), float(differences.mean() + half)
+    half = t.ppf((1 + CONFIDENCE) / 2, len(scores) - 1) * scores.sem()
+    return float(scores.mean() - half), float(scores.mean() + half)
 
 
 def compare(records: Iterable[Mapping[str, Any]], swept: Mapping[str, Sequence[str]]) -> list[Comparison]:
