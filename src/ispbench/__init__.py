@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ispbench.api import create_model, evaluate, list_models, load_data
+    from ispbench.api import create_model, evaluate, list_models, list_weights, load_data
 
 __version__ = "0.2.0"
-__all__ = ["__version__", "create_model", "evaluate", "list_models", "load_data"]
+__all__ = ["__version__", "create_model", "evaluate", "list_models", "list_weights", "load_data"]
 
 # A wheel carries conf/ and baselines/ inside the package; a checkout keeps them at its top.
 _checkout = Path(__file__).resolve().parents[2]

@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ispbench import pretrained
 from ispbench.config import build_group, choices
 from ispbench.errors import UserError
 
@@ -28,13 +29,23 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in choices("model") if fnmatch(name, pattern)]
 
 
+def list_weights(pattern: str = "*") -> list[tuple[str, str]]:
+    """The trained weights that come with ispbench, each as a model and the name that `create_model` takes.
+
+    Args:
+        pattern: Of which models, such as ``metaisp*``.
+    """
+    return [(model, name) for model, name in pretrained.names() if fnmatch(model, pattern)]
+
+
 def create_model(name: str | None = None, *, weights: str | Path | None = None, **options: Any) -> "ISPModel":
     """Builds a model, with fresh weights or given ones.
 
     Args:
         name: One of `list_models`; may be left out where there are `weights`, whose tensors tell it.
-        weights: A checkpoint of ispbench, a run folder, or the authors' file. They bring the options of their model: a
-            checkpoint of ispbench all, other files those that the shapes of tensors tell.
+        weights: A checkpoint of ispbench, a run folder, the authors' file, or the name of weights that come with
+            ispbench, see `list_weights`. They bring the options of their model: a checkpoint of ispbench all, other
+            files those that the shapes of tensors tell.
         **options: Settings of ``conf/model/<name>.yaml``, such as ``num_bases=4``.
 
     Returns:
@@ -46,7 +57,7 @@ def create_model(name: str | None = None, *, weights: str | Path | None = None, 
     from ispbench.checkpoint_files import read
     from ispbench.checkpoints import identify, load_weights, weights_file
 
-    file = None if weights is None else read(weights_file(weights))
+    file = None if weights is None else read(weights_file(weights, model=name))
     if file is not None:
         found = identify(file, name)
         name, options = found.name, {**found.options, **options}

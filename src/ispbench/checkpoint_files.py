@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from ispbench import pretrained
 from ispbench.errors import UserError
 from ispbench.files import write_atomically
 
@@ -52,7 +53,11 @@ def read(path: str | Path, known: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise UserError(f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file.")
+        shipped = ", ".join(dict.fromkeys(name for _, name in pretrained.names()))
+        raise UserError(
+            f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file, or the name of "
+            f"weights that come with ispbench: {shipped}."
+        )
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ispbench import pretrained
 from ispbench.checkpoint_files import NEWEST, Checkpoint, read
 from ispbench.config import choices
 from ispbench.console import warn
@@ -77,19 +78,20 @@ def own_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(_OWN_PREFIX): value for name, value in state.items() if name.startswith(_OWN_PREFIX)}
 
 
-def weights_file(path: str | Path, select: str | None = None) -> Path:
-    """The checkpoint that a path means: the file itself, or the one of a run folder that its run scores.
+def weights_file(path: str | Path, select: str | None = None, model: str | None = None) -> Path:
+    """The checkpoint that a path means: the file itself, the one of a run folder that its run scores, or a shipped one.
 
     Args:
-        path: A file, or a run folder.
+        path: A file, a run folder, or the name of weights that come with ispbench, such as ``photos-v1/one-camera``.
         select: ``best`` or ``last``, in a run folder; None for what the run was configured to score.
+        model: Whose weights a name means; None if the name tells it.
 
     Raises:
         UserError: if there is none.
     """
     path = Path(path)
     if not path.is_dir():
-        return path
+        return path if path.exists() else pretrained.find(path.as_posix(), model) or path
     config = path / "config.yaml"
     if select is None and config.is_file():
         from omegaconf import OmegaConf

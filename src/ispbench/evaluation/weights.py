@@ -65,12 +65,13 @@ def configuration_of(weights: str, overrides: list[str]) -> tuple[DictConfig, Ch
     Raises:
         UserError: for weights of no known model, and for unknown overrides.
     """
-    path = Path(weights)
-    folder = next((place for place in (path, path.parent.parent) if (place / "config.yaml").is_file()), None)
+    model = chosen(overrides, "model")
     select = next((item.partition("=")[2] for item in overrides if item.startswith("eval.checkpoint=")), None)
-    file = read(weights_file(path, select))
-    config = load_run(folder, overrides) if folder else _compose(identify(file, chosen(overrides, "model")), overrides)
-    return config, file
+    file = read(weights_file(weights, select, model))
+    folder = file.path.parent.parent
+    if (folder / "config.yaml").is_file():
+        return load_run(folder, overrides), file
+    return _compose(identify(file, model), overrides), file
 
 
 def _compose(found: Recognition, overrides: list[str]) -> DictConfig:

@@ -56,7 +56,7 @@ def line_up(entries: Sequence[Entry], common: Sequence[str], balanced: bool | No
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda, but torch finds no CUDA device; use device=cpu.")
     place = "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
-    files = [read(weights_file(entry.weights)) if entry.weights else None for entry in entries]
+    files = [read(weights_file(entry.weights, model=entry.name)) if entry.weights else None for entry in entries]
     found = [identify(file, entry.name) if file else None for entry, file in zip(entries, files, strict=True)]
     names = [about.name if about else str(entry.name) for entry, about in zip(entries, found, strict=True)]
     renderers = []

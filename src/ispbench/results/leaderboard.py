@@ -47,6 +47,7 @@ BEFORE = {
 }
 AFTER = {
     "n_images": "how many images were scored",
+    "train_s": "mean wall time of a training in seconds, validation included; the machine may have been busy",
     "params": "parameters of the bare network",
     "params_used": "parameters that the output depends on",
     "gmacs": "1e9 multiply-accumulates of one image",
@@ -171,12 +172,18 @@ def _facts(row: Row, tiers: Tiers) -> dict[str, Any]:
         "commits": _together(row, lambda record: record["git"].get("commit")),
         "training_commits": _together(row, lambda record: record["training"].get("commit")),
         "dirty": any(record["git"].get("dirty") for record in row.records),
+        "train_s": _mean_time(row),
         "ispbench": _together(row, lambda record: record.get("ispbench")),
         "ids": _together(row, lambda record: record["id"]),
         "training_keys": _together(row, lambda record: record.get("training_key")),
         "weights": _together(row, lambda record: record.get("weights")),
     }
     return facts
+
+
+def _mean_time(row: Row) -> float | None:
+    times = [record["training"].get("wall_time_s") for record in row.records]
+    return None if None in times else float(np.mean(times))
 
 
 def _latency(row: Row) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _sheet(ranked: pd.DataFrame, beneath: pd.DataFrame) -> Sheet:
     first = rows.iloc[0]
     scores = [name for name in dict.fromkeys((first["ranked_by"], *_SCORES)) if rows[name].notna().any()]
     headings = ("rank", "model", "seeds", *(_heading(name) for name in scores))
-    headings += ("params", "GMACs", "ms", "best for its", "tier")
+    headings += ("params", "GMACs", "ms", "train s", "best for its", "tier")
     lines = [
         (
             show(row["rank"], "{:d}"),
@@ -49,6 +49,7 @@ def _sheet(ranked: pd.DataFrame, beneath: pd.DataFrame) -> Sheet:
             show(row["params"], "{:,d}"),
             show(row["gmacs"], "{:.2f}"),
             show(row["latency_ms"], "{:.0f}"),
+            show(row["train_s"], "{:.0f}"),
             ", ".join(word for name, word in _MARKS.items() if not pd.isna(row[name]) and row[name]),
             row["tier"],
         )
@@ -78,6 +79,8 @@ def _notes(rows: pd.DataFrame) -> Iterator[str]:
     devices = rows.loc[rows["latency_ms"].notna(), "device"].dropna().unique()
     if len(inputs):
         yield f"GMACs at {', '.join(inputs)} packed RAW{''.join(f'; latency on {name}' for name in devices)}."
+    if rows["train_s"].notna().any():
+        yield "train s: mean wall time of a training, on a machine that may have been busy with other work."
     for reason, blank in rows[rows["latency_note"].notna()].groupby("latency_note", sort=False):
         if reason != "not measured":
             yield f"No latency of {', '.join(blank['model'])}: {reason}."
