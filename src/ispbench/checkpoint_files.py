@@ -55,7 +55,7 @@ def read(path: str | Path, known: str | None = None) -> Checkpoint:
     if not os.path.isfile(path):
         shipped = ", ".join(dict.fromkeys(name for _, name in pretrained.names()))
         raise UserError(
-            f"There is no checkpoint file {path}; give the path of a downloaded .pth, .pkl or .ckpt file, or the name of "
+            f"There is no checkpoint file {path}; give a downloaded .pth, .pkl or .ckpt file, or the name of "
             f"weights that come with ispbench: {shipped}."
         )
     try:

@@ -69,6 +69,25 @@ def test_split_folders_are_used(tmp_path, rng):
     assert len(data.source("train")) == 5
 
 
+def test_folds_test_every_pair_once_and_validate_on_others(root):
+    folds = [folder_data(root, "data.folds=3", f"data.fold={fold}") for fold in range(3)]
+    names = [{split: set(fold.source(split).names) for split in ("train", "val", "test")} for fold in folds]
+    assert sorted(name for fold in names for name in fold["test"]) == [f"p{number}" for number in range(10)]
+    for number, fold in enumerate(names):
+        assert fold["val"] == names[(number + 1) % 3]["test"]
+        assert sorted(name for split in fold.values() for name in split) == [f"p{number}" for number in range(10)]
+    assert [fold.version for fold in folds] == ["folder-fold0", "folder-fold1", "folder-fold2"]
+
+
+def test_folds_that_there_are_not(root, tmp_path, rng):
+    with pytest.raises(InstantiationException, match=r"data\.fold=3: 3 folds are numbered from 0 to 2"):
+        folder_data(root, "data.folds=3", "data.fold=3")
+    for split in ("train", "test"):
+        write_pair(tmp_path / "split" / split, "p0", rng)
+    with pytest.raises(UserError, match=r"data\.folds=3 makes the splits, but .* has folders of its own"):
+        folder_data(tmp_path / "split", "data.folds=3")
+
+
 def test_eight_bit_files_keep_the_ten_bit_scale(tmp_path, rng):
     for number in range(5):
         write_pair(tmp_path, number, rng, bits=8, dtype=np.uint8)

@@ -46,6 +46,9 @@ class FolderData(PairedDataModule):
         split_list: A fixed list of ``ispbench/data/splits/``; None for the folders, and fractions of train.
         val_fraction: Fraction of the training pairs held out for validation, if there is no list.
         test_fraction: Fraction of the training pairs held out for testing, if there is no list.
+        folds: Parts of a cross-validation, by a hash of the names; None for the fractions.
+        fold: Which part is the test, from 0; the next one is for validation, the others for training. It joins the
+            version, ``VERSION-fold0``.
         allow_partial: Whether to accept a copy with missing files.
         target_set: See `PairedDataModule`; without a split list, ``own-split`` becomes ``tree-split``, since the
             splits are then those of the tree's own folders.
@@ -54,7 +57,8 @@ class FolderData(PairedDataModule):
         **options: See `PairedDataModule`.
 
     Raises:
-        UserError: for an unknown CFA phase or split list, or a version that is the name of a list not used.
+        UserError: for an unknown CFA phase or split list, a version that is the name of a list not used, or a fold that
+            there is not.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class FolderData(PairedDataModule):
         split_list: str | None = None,
         val_fraction: float = 0.0,
         test_fraction: float = 0.0,
+        folds: int | None = None,
+        fold: int = 0,
         allow_partial: bool = False,
         target_set: str = "original-gt",
         full_resolution: str | None = None,
@@ -83,7 +89,10 @@ class FolderData(PairedDataModule):
                 f"data.version={version} names a fixed split list; with data.split_list=null give the dataset another "
                 "data.version."
             )
-        super().__init__(version=f"{version}-partial" if allow_partial else version, target_set=target_set, **options)
+        if folds is not None and not 0 <= fold < folds:
+            raise UserError(f"data.fold={fold}: {folds} folds are numbered from 0 to {folds - 1}.")
+        version += f"-fold{fold}" * (folds is not None) + "-partial" * allow_partial
+        super().__init__(version=version, target_set=target_set, **options)
         if cfa not in PHASE_OFFSETS:
             raise UserError(f"data.cfa={cfa} is unknown; choose one of {', '.join(PHASE_OFFSETS)}.")
         self.root = None if root is None else expanded(root)
@@ -94,6 +103,7 @@ class FolderData(PairedDataModule):
         self.folders = dict(folders or {split: split for split in SPLITS})
         self.split_list = SplitList.load(split_list) if split_list else None
         self.fractions = {"val": val_fraction, "test": test_fraction}
+        self.folds, self.fold = folds, fold
         self.allow_partial = allow_partial
         self.full_resolution = full_resolution
         self.help = help
@@ -195,17 +205,33 @@ class FolderData(PairedDataModule):
         splits = {split: pairs[folder] for split, folder in self.folders.items() if folder in pairs}
         if "" in pairs:
             splits = {"train": pairs[""]}
+        if self.folds and {"val", "test"} & splits.keys():
+            raise UserError(
+                f"data.folds={self.folds} makes the splits, but {self.root} has folders of its own for them."
+            )
         train = splits.setdefault("train", [])
         stems = sorted({pair.stem for pair in train}, key=lambda stem: hashlib.sha256(stem.encode()).hexdigest())
-        total = len(stems)
-        for split, fraction in self.fractions.items():
-            if split in splits:
-                continue
-            count = max(1, round(total * fraction)) if len(stems) > 1 else 0
-            held, stems = set(stems[:count]), stems[count:]
-            splits[split] = [pair for pair in train if pair.stem in held]
-        kept = set(stems)
-        return splits | {"train": [pair for pair in train if pair.stem in kept]}
+        held = self._fold(stems) if self.folds else self._fractions(stems, [key for key in SPLITS if key not in splits])
+        for split, names in held.items():
+            splits[split] = [pair for pair in train if pair.stem in names]
+        out = set().union(*held.values())
+        return splits | {"train": [pair for pair in train if pair.stem not in out]}
+
+    def _fractions(self, stems: list[str], splits: list[str]) -> dict[str, set[str]]:
+        """The names of the training pairs that each split holds out."""
+        held, left = {}, stems
+        for split in splits:
+            count = max(1, round(len(stems) * self.fractions[split])) if len(left) > 1 else 0
+            held[split], left = set(left[:count]), left[count:]
+        return held
+
+    def _fold(self, stems: list[str]) -> dict[str, set[str]]:
+        """The same of a cross-validation."""
+        assert self.folds is not None
+        return {
+            "test": set(stems[self.fold :: self.folds]),
+            "val": set(stems[(self.fold + 1) % self.folds :: self.folds]),
+        }
 
     def _missing(self, folder: str, present: set[int]) -> Issue | None:
         """The issue of listed pairs that a folder lacks."""
