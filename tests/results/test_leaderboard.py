@@ -65,6 +65,33 @@ def test_a_latency_of_a_busy_machine_is_left_blank(grid):
     assert any(note.startswith("No latency of lan: the interquartile range") for note in sheet.notes)
 
 
+def test_a_latency_measured_apart_counts_before_those_of_evaluations(grid):
+    rows = [
+        {
+            "model": "lan",
+            "median_ms": 7.0,
+            "iqr_ms": 0.1,
+            "input": "4x224x224",
+            "device": "quiet",
+            "peak_memory_mb": 9.0,
+        },
+        {"model": "unet", "median_ms": 9.0, "iqr_ms": 3.0, "input": "4x224x224", "device": "quiet"},
+    ]
+    (grid / "latencies").mkdir()
+    for name, date, faster in (("old", "2026-01-01", 0.5), ("new", "2026-02-01", 1.0)):
+        scaled = [row | {"median_ms": row["median_ms"] * faster} for row in rows]
+        content = {"date": date, "overrides": [], "models": scaled}
+        (grid / "latencies" / f"{name}.json").write_text(json.dumps(content))
+    special = {"date": "2026-03-01", "overrides": ["model.width=8"], "models": [rows[0] | {"median_ms": 1.0}]}
+    (grid / "latencies" / "special.json").write_text(json.dumps(special))
+    board = by_model(leaderboard(grid))
+    assert board.loc["lan", ["latency_ms", "device", "peak_memory_mb"]].tolist() == [7.0, "quiet", 9.0]
+    assert board.loc["unet", "latency_ms"] == 40, "of a busy machine"
+    (grid / "latencies" / "new.json").write_text("[]")
+    with pytest.raises(UserError, match=r"new\.json is no file of `ispbench profile output=`"):
+        leaderboard(grid)
+
+
 def test_latencies_of_two_devices_are_not_weighed_against_each_other(tmp_path):
     add_row(tmp_path, "slow", 25.0, efficiency=STEADY)
     add_row(tmp_path, "fast", 28.0, efficiency=STEADY | {"latency_ms": 1.0, "device": "server"})

@@ -32,6 +32,7 @@ from ispbench.models.interface import ISPModel
 from ispbench.protocols.base import Protocol
 from ispbench.results import store
 from ispbench.results.keys import canonical, code_digest, key_of
+from ispbench.results.latencies import as_recorded
 from ispbench.results.records import RULES, EvaluationRecord
 
 
@@ -255,7 +256,4 @@ def _complexity(model: ISPModel, height: int, width: int) -> dict[str, Any]:
 
 
 def _latency(model: ISPModel, height: int, width: int, repetitions: int) -> dict[str, Any]:
-    measured = asdict(latency(model, height, width, repetitions=repetitions))
-    names = {"median_ms": "latency_ms", "iqr_ms": "latency_iqr_ms", "min_ms": "latency_min_ms"}
-    names |= {"input": "latency_input"}
-    return {names.get(name, name): value for name, value in measured.items()}
+    return as_recorded(asdict(latency(model, height, width, repetitions=repetitions)))

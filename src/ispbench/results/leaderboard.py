@@ -14,12 +14,12 @@ from ispbench.errors import UserError
 from ispbench.metrics.table import TABLE, shown_as
 from ispbench.results.filters import Filters
 from ispbench.results.image_scores import ImageScores, image_scores
+from ispbench.results.latencies import BUSY, latencies, spread
 from ispbench.results.pareto import mark
 from ispbench.results.rows import Ranking, Row, load_rows
 from ispbench.results.statistics import intervals, ranks
 from ispbench.results.verifications import TIERS, Tiers
 
-BUSY = 0.1  # an interquartile range above this part of the median: the machine did other work
 _COUNTS = ("params", "params_used", "gmacs", "gmacs_input", "gmacs_256x256", "gmacs_fullhd")
 _TIMES = ("latency_ms", "latency_iqr_ms", "latency_input", "device", "precision", "peak_memory_mb", "memory_kind")
 _WHOLE = ("limit", "rank", "seeds", "n_images", "params", "params_used")
@@ -102,7 +102,7 @@ def leaderboard(results: Path, metric: str = "psnr", filters: Filters | None = N
         UserError: if there is no such folder, or for an unreadable record.
     """
     rows = ranked_rows(results, metric, filters)
-    tiers = Tiers(results)
+    tiers, profiled = Tiers(results), latencies(results)
     measured = {name for row in rows for record in row.records for name in record["metrics"]} - {"nonfinite"}
     extra = sorted(measured - set(TABLE))
     columns = [*BEFORE, *scores_of(extra), *AFTER]
@@ -119,7 +119,7 @@ def leaderboard(results: Path, metric: str = "psnr", filters: Filters | None = N
         ]
         scores = {name: image_scores(results, members, name) for name in names}
         means = _means(members, scores)
-        lines += _ranked([_facts(row, tiers) | means[row.key] for row in members], scores[metric], metric)
+        lines += _ranked([_facts(row, tiers, profiled) | means[row.key] for row in members], scores[metric], metric)
     board = pd.DataFrame(lines, columns=columns)
     return board.astype(dict.fromkeys(_WHOLE, "Int64") | dict.fromkeys(_YES_NO, "boolean"))
 
@@ -158,14 +158,15 @@ def _means(rows: Sequence[Row], scores: Mapping[str, ImageScores | None]) -> dic
     return found
 
 
-def _facts(row: Row, tiers: Tiers) -> dict[str, Any]:
+def _facts(row: Row, tiers: Tiers, profiled: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     ranking, newest = row.ranking, row.newest
     names = ("dataset", "track", "protocol", "split", "rules", "trained_on", "budget", "limit")
     facts: dict[str, Any] = {name: getattr(ranking, name) for name in names}
     facts |= {"ranking": ranking.title, "ranking_key": ranking.key}
     facts |= {"simulated": newest["simulated"], "model": row.model, "variant": row.variant}
     facts |= {"tier": tiers.of(row), "seeds": len(row.records), "n_images": newest["data"].get("n_images")}
-    facts |= {name: row.measured("complexity", name) for name in _COUNTS} | _latency(row)
+    facts |= {name: row.measured("complexity", name) for name in _COUNTS}
+    facts |= _latency(row, profiled)
     facts |= {"origin": newest.get("origin"), "checkpoint": newest.get("checkpoint", {}).get("name")}
     facts |= {"data_fingerprint": ranking.fingerprint, "date": newest["date"], "row": row.key}
     facts |= {
@@ -186,16 +187,16 @@ def _mean_time(row: Row) -> float | None:
     return None if None in times else float(np.mean(times))
 
 
-def _latency(row: Row) -> dict[str, Any]:
-    """The newest measurement of time that can be trusted, or why there is none."""
+def _latency(row: Row, profiled: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A measurement of time that can be trusted, rather one apart from the evaluations; or why there is none."""
+    if not row.variant and row.model in profiled:
+        return {name: profiled[row.model].get(name) for name in {*_TIMES, *_SAME_DEVICE}}
     timed = [
         record
         for record in row.records
         if record["efficiency"].get("latency_ms") and record["efficiency"].get("latency_iqr_ms") is not None
     ]
-    spreads = {
-        record["id"]: record["efficiency"]["latency_iqr_ms"] / record["efficiency"]["latency_ms"] for record in timed
-    }
+    spreads = {record["id"]: spread(record["efficiency"]) for record in timed}
     steady = [record for record in timed if spreads[record["id"]] <= BUSY]
     if steady:
         measured = max(steady, key=lambda record: record["date"])["efficiency"]
