@@ -1,0 +1,55 @@
+"""Prints the folds of a cross-validation as one table.
+
+python -m tools.folds rhid-sample-v1 [RESULTS]
+
+A line is a setting: the mean over its folds' images, each once, with a 95 % interval by Student's t over these images.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from ispbench.results import store
+from ispbench.results.comparison import student_interval
+from ispbench.results.image_scores import read_scores
+from ispbench.results.rows import Record, budget_of, ranking_of, rows_of
+from ispbench.results.sheets import Sheet, as_markdown
+
+_SCORES = {"psnr": "{:.2f}", "psnr_color_fitted": "{:.2f}", "ssim": "{:.3f}"}
+
+
+def pooled(results: Path, dataset: str) -> pd.DataFrame:
+    """The scores of all images of all folds, each with the setting that it belongs to."""
+    records = [record for row in rows_of(store.load(results)) for record in row.records]
+    tables = []
+    for record in records:
+        ranking = ranking_of(record, "psnr")
+        if ranking.dataset == dataset and ranking.track.startswith("fold"):
+            table = read_scores(results, record)
+            assert table is not None, f"{record['id']} has no scores of images"
+            tables.append(table.assign(target=record["protocol"].partition("/")[2], **_setting(record)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _setting(record: Record) -> dict[str, str]:
+    trained_on = record["config"].get("data", {}).get("targets", "") if record["training"].get("steps") else ""
+    return {"model": record["model"], "budget": budget_of(record), "trained on": trained_on}
+
+
+def sheet_of(scores: pd.DataFrame) -> Sheet:
+    """The table, the best mean of each target first."""
+    keys = ["target", "model", "budget", "trained on"]
+    lines = []
+    for setting, images in scores.groupby(keys):
+        means = images.groupby("image")[list(_SCORES)].mean()  # over seeds
+        low, high = student_interval(means["psnr"])
+        cells = [pattern.format(means[name].mean()) for name, pattern in _SCORES.items()]
+        cells[0] += f" [{low:.2f}, {high:.2f}]"
+        lines.append((*map(str, setting), str(len(means)), *cells))
+    lines.sort(key=lambda line: (line[0], -float(line[5].split()[0])))
+    return Sheet("", (*keys, "images", "PSNR ↑", "color fitted ↑", "SSIM ↑"), lines, frozenset(keys))
+
+
+if __name__ == "__main__":
+    print(as_markdown([sheet_of(pooled(Path((sys.argv[2:] or ["results"])[0]), sys.argv[1]))]))

@@ -1,0 +1,54 @@
+"""Writes the tables of the light league into the documentation, between markers: python -m tools.league_tables."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ispbench.results.filters import Filters
+from ispbench.results.leaderboard import leaderboard
+from ispbench.results.rows import UNTRAINED
+from ispbench.results.sheets import Sheet, as_markdown, show
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
+BUDGET = "1,500 steps of 8 crops of 64x64"
+_BLOCK = re.compile(
+    r"(<!-- league (\S+): written by python -m tools.league_tables -->\n).*?(<!-- end of league -->)", re.S
+)
+_HEADINGS = ("rank", "model", "seeds", "PSNR ↑", "color fitted ↑", "SSIM ↑", "params", "GMACs", "ms", "train s")
+
+
+def table_of(track: str) -> str:
+    """A track's rows in Markdown, the best first, and beneath them those that learn nothing."""
+    board = leaderboard(REPOSITORY / "results", filters=Filters(dataset="photos-v1", track=track))
+    rows = board[board["budget"].isin((BUDGET, UNTRAINED))].to_dict("records")
+    rows.sort(key=lambda row: (row["budget"] == UNTRAINED, -row["psnr"]))
+    return as_markdown([Sheet("", _HEADINGS, [_cells(row) for row in rows], frozenset({"model"}), [])]).partition("\n")[
+        2
+    ]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    learns = row["budget"] != UNTRAINED
+    return (
+        show(row["rank"], "{:d}") if learns else "",
+        f"`{row['model']}`",
+        str(row["seeds"]) if learns else "",
+        f"{row['psnr']:.2f} [{row['psnr_low']:.2f}, {row['psnr_high']:.2f}]",
+        show(row["psnr_color_fitted"], "{:.2f}"),
+        show(row["ssim"], "{:.3f}"),
+        show(row["params"], "{:,d}"),
+        show(row["gmacs"], "{:.2f}"),
+        show(row["latency_ms"], "{:.0f}"),
+        show(row["train_s"], "{:.0f}"),
+    )
+
+
+def with_tables(page: str) -> str:
+    """A page with the text between its markers replaced."""
+    return _BLOCK.sub(lambda block: f"{block[1]}{table_of(block[2])}\n{block[3]}", page)
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(with_tables(path.read_text()))
