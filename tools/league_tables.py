@@ -1,5 +1,6 @@
 """Writes the tables of the light league into the documentation, between markers: python -m tools.league_tables."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ispbench.results.sheets import Sheet, as_markdown, show
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
 BUDGET = "1,500 steps of 8 crops of 64x64"
+SEARCH_STEPS = 750  # of the trainings that the learning rates were chosen by
 _BLOCK = re.compile(
     r"(<!-- league (\S+): written by python -m tools.league_tables -->\n).*?(<!-- end of league -->)", re.S
 )
@@ -44,9 +46,31 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def rates() -> str:
+    """Validation PSNR of each network by its learning rate, at half of the budget."""
+    found: dict[str, dict[float, float]] = {}
+    for path in sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s0-*.json")):
+        record = json.loads(path.read_text())
+        if record["training"].get("steps") == SEARCH_STEPS and record["config"]["data"]["crop"] == 64:
+            found.setdefault(record["model"], {})[record["config"]["optimizer"]["lr"]] = record["training"]["val_psnr"]
+    lines = []
+    for model, scores in sorted(found.items()):
+        cells = [
+            f"**{value:.2f}**" if value == max(scores.values()) else f"{value:.2f}"
+            for _, value in sorted(scores.items())
+        ]
+        lines.append((f"`{model}`", *cells))
+    headings = ("model", *(f"{rate:g}" for rate in sorted(next(iter(found.values())))))
+    return as_markdown([Sheet("", headings, lines, frozenset({"model"}))]).partition("\n")[2]
+
+
 def with_tables(page: str) -> str:
     """A page with the text between its markers replaced."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{table_of(block[2])}\n{block[3]}", page)
+
+    def filled(block: re.Match[str]) -> str:
+        return f"{block[1]}{rates() if block[2] == 'rates' else table_of(block[2])}\n{block[3]}"
+
+    return _BLOCK.sub(filled, page)
 
 
 if __name__ == "__main__":

@@ -210,8 +210,7 @@ def test_the_photo_stands_upright_and_its_phase_is_normalised(tmp_path, rng):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["photo.dng"], "Say which model renders: model=NAME, one of"),
-        (["photo.dng", "model=metaisp"], "metaisp is not trained; give its weights"),
+        (["photo.dng", "model=metaisp"], "metaisp is not trained; give its weights: weights=photos-v1/known-light"),
         (["photo.dng", "model=metaips"], "Did you mean 'metaisp'"),
         (["model=classical"], "Say FILE: a camera file"),
         (["none.dng", "model=classical"], "There is no file none.dng"),

@@ -1,7 +1,7 @@
 import pytest
 
-from ispbench.errors import UserError
-from ispbench.rendering.entries import Entry, entries_of
+from ispbench import pretrained
+from ispbench.rendering.entries import DEFAULT, Entry, entries_of
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ def test_weights_and_options_belong_to_the_model_beside_them(words, expected):
     assert entries_of([*words, "data=zrr", "seed=1"]) == (expected, ["data=zrr", "seed=1"])
 
 
-def test_there_is_a_model():
-    with pytest.raises(UserError, match="Say which model renders"):
-        entries_of(["data=zrr"])
+def test_without_a_model_shipped_weights_render():
+    (entry,), _ = entries_of(["data=zrr"])
+    assert (entry.name, entry.weights) == DEFAULT
+    assert pretrained.find(entry.weights, entry.name)

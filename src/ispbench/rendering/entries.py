@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ispbench.config import choices
-from ispbench.errors import UserError
+
+DEFAULT = ("metaisp", "photos-v1/known-light")  # the model that renders where none is named, and its shipped weights
 
 
 @dataclass
@@ -26,10 +27,7 @@ def entries_of(words: Sequence[str]) -> tuple[list[Entry], list[str]]:
     """The models among the overrides, and all other overrides.
 
     ``weights=`` belongs to the ``model=`` beside it, if that takes any and has none yet; else its tensors tell the
-    model. Keys of a model (``model.width=8``) belong to the one before them.
-
-    Raises:
-        UserError: if there is no model.
+    model. Keys of a model (``model.width=8``) belong to the one before them. Where no model is named, it is `DEFAULT`.
     """
     entries: list[Entry] = []
     early: list[str] = []
@@ -52,8 +50,7 @@ def entries_of(words: Sequence[str]) -> tuple[list[Entry], list[str]]:
         else:
             rest.append(word)
     if not entries:
-        names = ", ".join(choices("model"))
-        raise UserError(f"Say which model renders: model=NAME, one of {names}; weights=FILE alone tells it too.")
+        entries.append(Entry(*DEFAULT))
     entries[0].options = early + entries[0].options
     return entries, rest
 

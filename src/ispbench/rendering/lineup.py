@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ispbench import pretrained
 from ispbench.checkpoint_files import read
 from ispbench.checkpoints import describe, identify, load_weights, weights_file
 from ispbench.config import build, compose
@@ -68,7 +69,10 @@ def line_up(entries: Sequence[Entry], common: Sequence[str], balanced: bool | No
         if file:
             load_weights(model, file, name)
         elif any(value.requires_grad for value in model.parameters()):
-            raise UserError(f"{name} is not trained; give its weights: weights=RUN_FOLDER/checkpoints/best.ckpt.")
+            shipped = [weights for owner, weights in pretrained.names() if owner == name]
+            raise UserError(
+                f"{name} is not trained; give its weights: weights={' or '.join([*shipped, 'RUN_FOLDER'])}."
+            )
         model.set_levels(*told.get("levels", (config.data.black_level, config.data.white_level)))
         label = name if Counter(names)[name] == 1 else f"{name}-{names[: number + 1].count(name)}"
         takes_balanced = bool(told.get("balanced")) if balanced is None else balanced

@@ -7,6 +7,7 @@ camera's own preview as well.
 
 Whatever its size, a photo goes through a network as a whole. On a CPU, what exceeds memory= is kept on disk meanwhile.
 
+  ispbench render IMG_0001.CR2                       # MetaISP with weights that come with ispbench
   ispbench render IMG_0001.CR2 weights=RUN out=photos
   ispbench render ROOT/photos weights=RUN_A weights=RUN_B model=classical format=tiff bits=16
 """
@@ -46,8 +47,8 @@ class Settings:
     device: str = setting("auto", "what renders", choices=("auto", "cpu", "cuda"))
     overwrite: bool = setting(False, "replace results that exist")
     overrides: list[str] = overrides(
-        "weights=PATH, whose tensors tell the model, or model=NAME, once for each model, and any other key, such as "
-        "data.cfa=GRBG"
+        "weights=PATH, whose tensors tell the model, or model=NAME, once for each model (default: metaisp with "
+        "weights=photos-v1/known-light), and any other key, such as data.cfa=GRBG"
     )
 
     def __post_init__(self) -> None:
