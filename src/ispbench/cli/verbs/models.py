@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ispbench import pretrained
 from ispbench.cli.arguments import positional, setting
 from ispbench.config import select
 from ispbench.console import Column, say, table
@@ -69,9 +70,16 @@ def run(settings: Settings) -> None:
     if key := settings.sort:
         rows.sort(key=lambda row: (row[key] is None, row[key], row["name"]))
     if settings.format == "table":
-        table(_COLUMNS, map(_cells, rows), caption=f"GMACs at a Bayer image of {label}.", min_width=120)
+        table(
+            _COLUMNS, map(_cells, rows), caption=f"GMACs at a Bayer image of {label}. {_shipped(names)}", min_width=120
+        )
     else:
         say(json.dumps(rows, indent=1) if settings.format == "json" else _as_csv(rows))
+
+
+def _shipped(models: Sequence[str]) -> str:
+    found = ", ".join(f"model={model} weights={name}" for model, name in pretrained.names() if model in models)
+    return f"Trained weights come along: {found}." if found else ""
 
 
 def _years(text: str) -> range:
