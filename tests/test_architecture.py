@@ -14,7 +14,7 @@ ROOMS = [
     ("console", "config"),
     ("raw",),
     ("data",),
-    ("models", "baselines", "checkpoints", "checkpoint_files"),
+    ("models", "baselines", "pretrained", "checkpoints", "checkpoint_files"),
     ("rendering",),
     ("metrics",),
     ("losses",),

@@ -58,6 +58,13 @@ def test_it_holds_the_page_of_the_report(wheel):
         assert {f"ispbench/report/page/{name}" for name in parts} <= set(archive.namelist())
 
 
+def test_it_holds_trained_weights(wheel):
+    assert ispbench.list_weights()
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {f"ispbench/pretrained/{model}/{name}.ckpt" for model, name in ispbench.list_weights()} <= names
+
+
 def test_it_has_the_version_and_says_that_it_is_typed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         assert "ispbench/py.typed" in archive.namelist()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ _BLOCK = re.compile(
 _HEADINGS = ("rank", "model", "seeds", "PSNR ↑", "color fitted ↑", "SSIM ↑", "params", "GMACs", "ms", "train s")
 
 
+@lru_cache
 def table_of(track: str) -> str:
     """A track's rows in Markdown, the best first, and beneath them those that learn nothing."""
     board = leaderboard(REPOSITORY / "results", filters=Filters(dataset="photos-v1", track=track))

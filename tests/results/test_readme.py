@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from tools.league_tables import PAGES, with_tables
 from tools.metric_tables import column_table
 
 from ispbench.metrics.table import TABLE
@@ -55,3 +56,10 @@ def test_every_field_of_a_record_is_explained_and_no_other(record, title):
 
 def test_every_field_of_published_numbers_is_explained_and_no_other():
     assert set(explained(section_of("Files of published numbers"))) == published.FIELDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_show_the_league_of_the_records(page):
+    text = page.read_text()
+    assert "<!-- league" in text
+    assert with_tables(text) == text, "run: python -m tools.league_tables"
