@@ -34,6 +34,16 @@ def test_several_models_side_by_side(tmp_path):
     assert content["settings"]["size"] == "64x32"
 
 
+def test_networks_are_timed_in_the_form_that_is_used(tmp_path):
+    params = []
+    for deploy in ("true", "false"):
+        arguments = ("model=mobileie", "size=32", "repetitions=3", f"deploy={deploy}", "output=found.json")
+        done = ispbench("profile", *arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        params.append(json.loads((tmp_path / "found.json").read_text())["models"][0]["params"])
+    assert params == [4_132, 51_259]
+
+
 def test_the_challenge_score_of_a_recorded_psnr(tmp_path):
     runs = tmp_path / "results" / "runs"
     runs.mkdir(parents=True)

@@ -12,6 +12,7 @@ import torch
 import ispbench
 from ispbench.errors import UserError, first_line
 from ispbench.evaluation.complexity import complexity
+from ispbench.evaluation.deploy import merge_branches
 from ispbench.evaluation.latency import latency
 from ispbench.evaluation.others import OtherProcesses
 from ispbench.models.build import build_model
@@ -32,6 +33,7 @@ class Conditions:
         warmup: Calls before them.
         budget_s: Seconds after which no further call starts.
         threads: Of torch on a CPU; 0 for its own choice.
+        deploy: Whether networks with branches to merge are measured in their merged form.
         traces: Folder for a Chrome trace of one call of each model; None for no traces.
     """
 
@@ -45,6 +47,7 @@ class Conditions:
     warmup: int
     budget_s: float
     threads: int
+    deploy: bool = True
     traces: Path | None = None
 
 
@@ -119,9 +122,11 @@ def as_json(rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], over
 
 
 def _measure(name: str, overrides: Sequence[str], conditions: Conditions, device: torch.device) -> dict[str, Any]:
-    model = build_model(name, overrides)
+    model = build_model(name, overrides).eval()
+    if conditions.deploy:
+        merge_branches(model)
     size = complexity(model, conditions.height, conditions.width)
-    model = model.to(device).eval()
+    model = model.to(device)
     if conditions.compile:
         model.net.compile()
     others = OtherProcesses()

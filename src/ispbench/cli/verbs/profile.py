@@ -62,6 +62,7 @@ class Settings:
     weights: str | None = setting(None, "with runtimes=: of the model, which they tell", metavar="PATH")
     compile: bool = setting(False, "torch.compile the network")
     channels_last: bool = setting(False, "memory format of weights and input")
+    deploy: bool = setting(True, "merge what was made to be merged first, as evaluations do")
     repetitions: int = setting(10, "timed calls, three at least", at_least=0)
     warmup: int = setting(3, "calls before them", at_least=0)
     budget: float = setting(20, "seconds after which no further call starts", metavar="SECONDS", at_least=0)
@@ -101,6 +102,7 @@ def run(settings: Settings) -> None:
         warmup=settings.warmup,
         budget_s=settings.budget,
         threads=settings.threads,
+        deploy=settings.deploy,
         traces=settings.trace,
     )
     progress = partial(track, description="Profiling", transient=True)
