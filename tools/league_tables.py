@@ -27,9 +27,12 @@ def table_of(track: str) -> str:
     board = leaderboard(REPOSITORY / "results", filters=Filters(dataset="photos-v1", track=track))
     rows = board[board["budget"].isin((BUDGET, UNTRAINED))].to_dict("records")
     rows.sort(key=lambda row: (row["budget"] == UNTRAINED, -row["psnr"]))
-    return as_markdown([Sheet("", _HEADINGS, [_cells(row) for row in rows], frozenset({"model"}), [])]).partition("\n")[
-        2
-    ]
+    return _markdown(_HEADINGS, [_cells(row) for row in rows])
+
+
+def _markdown(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    """A table without the line of its title."""
+    return as_markdown([Sheet("", headings, lines, frozenset({"model"}))]).partition("\n")[2]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -63,7 +66,7 @@ def rates() -> str:
         ]
         lines.append((f"`{model}`", *cells))
     headings = ("model", *(f"{rate:g}" for rate in sorted(next(iter(found.values())))))
-    return as_markdown([Sheet("", headings, lines, frozenset({"model"}))]).partition("\n")[2]
+    return _markdown(headings, lines)
 
 
 def with_tables(page: str) -> str:

@@ -120,7 +120,13 @@ def run_runtimes(settings: Settings) -> None:
     Raises:
         UserError: for a mistake in the arguments, and at the end for measurements that could not be made.
     """
-    for name, default in (("device", "auto"), ("precision", "float32"), ("compile", False), ("channels_last", False)):
+    for name, default in (
+        ("device", "auto"),
+        ("precision", "float32"),
+        ("compile", False),
+        ("channels_last", False),
+        ("deploy", True),
+    ):
         if getattr(settings, name) not in (default, "cpu"):
             raise UserError(
                 f"{name} has no meaning with runtimes=, which run on the CPU: runtimes=eager,compiled,onnx."
