@@ -4,6 +4,7 @@ import json
 import re
 from functools import lru_cache
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from ispbench.results.filters import Filters
@@ -51,29 +52,36 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def rates() -> str:
-    """Validation PSNR of each network by its learning rate, at half of the budget."""
-    found: dict[str, dict[float, float]] = {}
-    for path in sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s0-*.json")):
+def rates_of(track: str) -> str:
+    """Validation PSNR of each network by its learning rate, at half of the budget: the mean and how many seeds."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for path in sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s*.json")):
         record = json.loads(path.read_text())
-        if record["training"].get("steps") == SEARCH_STEPS and record["config"]["data"]["crop"] == 64:
-            found.setdefault(record["model"], {})[record["config"]["optimizer"]["lr"]] = record["training"]["val_psnr"]
-    lines = []
-    for model, scores in sorted(found.items()):
-        cells = [
-            f"**{value:.2f}**" if value == max(scores.values()) else f"{value:.2f}"
-            for _, value in sorted(scores.items())
-        ]
-        lines.append((f"`{model}`", *cells))
-    headings = ("model", *(f"{rate:g}" for rate in sorted(next(iter(found.values())))))
-    return _markdown(headings, lines)
+        data, rate = record["config"]["data"], record["config"]["optimizer"]["lr"]
+        if record["training"].get("steps") == SEARCH_STEPS and (data["crop"], data["track"]) == (64, track):
+            found.setdefault(record["model"], {}).setdefault(rate, []).append(record["training"]["val_psnr"])
+    every_rate = sorted({rate for rates in found.values() for rate in rates})
+    lines = [
+        (f"`{model}`", *_rate_cells([rates.get(rate, []) for rate in every_rate]))
+        for model, rates in sorted(found.items())
+    ]
+    return _markdown(("model", *(f"{rate:g}" for rate in every_rate)), lines)
+
+
+def _rate_cells(scores: list[list[float]]) -> list[str]:
+    """The means over seeds, the best of those with the most seeds in bold."""
+    most = max(map(len, scores))
+    best = max((values for values in scores if len(values) == most), key=mean)
+    cells = [f"{mean(values):.2f}{f' ({len(values)})' if len(values) > 1 else ''}" if values else "" for values in scores]
+    return [f"**{cell}**" if values is best else cell for cell, values in zip(cells, scores, strict=True)]
 
 
 def with_tables(page: str) -> str:
     """A page with the text between its markers replaced."""
 
     def filled(block: re.Match[str]) -> str:
-        return f"{block[1]}{rates() if block[2] == 'rates' else table_of(block[2])}\n{block[3]}"
+        kind, _, track = block[2].partition(":")
+        return f"{block[1]}{rates_of(track) if kind == 'rates' else table_of(track)}\n{block[3]}"
 
     return _BLOCK.sub(filled, page)
 

@@ -59,7 +59,7 @@ def contents(results: Path, metric: str, outputs: Path | None) -> dict[str, Any]
         "names": _NAMES,
         "ranked_by": metric,
         "metrics": {name: describe(name) for name in dict.fromkeys((*measured, metric))},
-        "boards": boards,
+        "boards": sorted(boards, key=lambda board: -len(board["rows"])),  # the page opens at the first
         "ablations": curves(results, metric),
     }
 
