@@ -50,8 +50,10 @@ docs: setup ## build the documentation with the report as a site, outputs/site
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	$(PY) -m tools.links outputs/site
 
-leaderboard: setup ## rewrite results/leaderboard.csv from the records
+leaderboard: setup ## rewrite the tables and the page of results/ from the records
 	$(PY) -m ispbench leaderboard
+	$(PY) -m ispbench report output=results/report.html
+	$(PY) -m tools.league_tables
 
 clean: ## remove run folders, builds and caches, not the results
 	rm -rf outputs dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import pandas as pd
+
 from ispbench.results.filters import Filters
 from ispbench.results.leaderboard import leaderboard
 from ispbench.results.rows import UNTRAINED
@@ -14,8 +16,9 @@ from ispbench.results.sheets import Sheet, as_markdown, show
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
-BUDGET = "1,500 steps of 8 crops of 64x64"
-SEARCH_STEPS = 750  # of the trainings that the learning rates were chosen by
+STEPS = 1500
+BUDGET = f"{STEPS:,} steps of 8 crops of 64x64"
+SEARCH_STEPS = STEPS // 2  # of the trainings that the learning rates were chosen by
 _BLOCK = re.compile(
     r"(<!-- league (\S+): written by python -m tools.league_tables -->\n).*?(<!-- end of league -->)", re.S
 )
@@ -23,12 +26,16 @@ _HEADINGS = ("rank", "model", "seeds", "PSNR ↑", "color fitted ↑", "SSIM ↑
 
 
 @lru_cache
-def table_of(track: str) -> str:
-    """A track's rows in Markdown, the best first, and beneath them those that learn nothing."""
+def rows_of(track: str) -> pd.DataFrame:
+    """The leaderboard's rows of a track, the best first, and beneath them those that learn nothing."""
     board = leaderboard(REPOSITORY / "results", filters=Filters(dataset="photos-v1", track=track))
-    rows = board[board["budget"].isin((BUDGET, UNTRAINED))].to_dict("records")
-    rows.sort(key=lambda row: (row["budget"] == UNTRAINED, -row["psnr"]))
-    return _markdown(_HEADINGS, [_cells(row) for row in rows])
+    board = board[board["budget"].isin((BUDGET, UNTRAINED)) & board["trained_on"].isin(("", f"photos-v1-{track}"))]
+    return board.sort_values(["budget", "psnr"], ascending=[True, False])
+
+
+def table_of(track: str) -> str:
+    """The same in Markdown."""
+    return _markdown(_HEADINGS, [_cells(row) for row in rows_of(track).to_dict("records")])
 
 
 def _markdown(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
@@ -52,18 +59,18 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def rates_of(track: str) -> str:
-    """Validation PSNR of each network by its learning rate, at half of the budget: the mean and how many seeds."""
+def rates_of(track: str, steps: int) -> str:
+    """Validation PSNR of each network by its learning rate, where several were tried: the mean and how many seeds."""
     found: dict[str, dict[float, list[float]]] = {}
     for path in sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s*.json")):
         record = json.loads(path.read_text())
-        data, rate = record["config"]["data"], record["config"]["optimizer"]["lr"]
-        if record["training"].get("steps") == SEARCH_STEPS and (data["crop"], data["track"]) == (64, track):
-            found.setdefault(record["model"], {}).setdefault(rate, []).append(record["training"]["val_psnr"])
+        data, rate, done = record["config"]["data"], record["config"]["optimizer"]["lr"], record["training"]
+        if not record["variant"] and (done.get("steps"), data["crop"], data["track"]) == (steps, 64, track):
+            found.setdefault(record["model"], {}).setdefault(rate, []).append(done["val_psnr"])
+    found = {model: rates for model, rates in sorted(found.items()) if len(rates) > 1}
     every_rate = sorted({rate for rates in found.values() for rate in rates})
     lines = [
-        (f"`{model}`", *_rate_cells([rates.get(rate, []) for rate in every_rate]))
-        for model, rates in sorted(found.items())
+        (f"`{model}`", *_rate_cells([rates.get(rate, []) for rate in every_rate])) for model, rates in found.items()
     ]
     return _markdown(("model", *(f"{rate:g}" for rate in every_rate)), lines)
 
@@ -81,7 +88,8 @@ def with_tables(page: str) -> str:
 
     def filled(block: re.Match[str]) -> str:
         kind, _, track = block[2].partition(":")
-        return f"{block[1]}{rates_of(track) if kind == 'rates' else table_of(track)}\n{block[3]}"
+        steps = {"rates": SEARCH_STEPS, "rates-in-full": STEPS}.get(kind)
+        return f"{block[1]}{rates_of(track, steps) if steps else table_of(track)}\n{block[3]}"
 
     return _BLOCK.sub(filled, page)
 

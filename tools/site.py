@@ -13,8 +13,6 @@ from typing import Any
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
-from ispbench.report.page import report
-
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Page of the site: its file in the repository.
 OUTSIDE = {
@@ -45,7 +43,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, page, abs_src_path=str(REPOSITORY / source)))
     reference = "# Reference\n\n" + "\n".join(f"::: {name}\n" for name in REFERENCE)
     files.append(File.generated(config, "reference.md", content=reference))
-    files.append(File.generated(config, REPORT, content=report(REPOSITORY / "results")))
+    files.append(File.generated(config, REPORT, abs_src_path=str(REPOSITORY / "results" / "report.html")))
     for image in sorted(REPOSITORY.glob("results/ablations/*.png")):
         name = f"images/{image.name}"
         files.append(File.generated(config, name, abs_src_path=str(image)))

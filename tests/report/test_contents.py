@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from ispbench.report.pictures import Pictures
 from ispbench.results import store
 from ispbench.results.leaderboard import leaderboard
 from tests.report.conftest import HOSTILE
+
+COMMITTED = Path(__file__).resolve().parents[2] / "results"
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +44,32 @@ def row_of(board, model):
     return row
 
 
+def assert_holds_the_csv(page, table):
+    """That the data in a page are the lines of the leaderboard's CSV."""
+    embedded = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
+    rows = {(row["ranking_key"], row["row"]): row for board in embedded["boards"] for row in board["rows"]}
+    assert len(rows) == len(table)
+    for line in table.to_dict("records"):
+        row = rows[line["ranking_key"], line["row"]]
+        assert {name: str(row.get(name, "")) for name in line} == line
+
+
 def test_the_page_holds_the_numbers_of_the_csv(results, content):
     table = pd.read_csv(io.StringIO(leaderboard(results).to_csv(index=False)), dtype=str, keep_default_na=False)
-    page = assemble(content)
-    embedded = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
-    rows = {(row["protocol"], row["row"]): row for board in embedded["boards"] for row in board["rows"]}
-    assert len(rows) == len(table) == 4
-    for line in table.to_dict("records"):
-        row = rows[line["protocol"], line["row"]]
-        assert {name: str(row.get(name, "")) for name in line} == line
+    assert len(table) == 4
+    assert_holds_the_csv(assemble(content), table)
+
+
+def test_the_committed_page_is_that_of_the_committed_results():
+    table = pd.read_csv(COMMITTED / "leaderboard.csv", dtype=str, keep_default_na=False)
+    page = (COMMITTED / "report.html").read_text()
+    assert_holds_the_csv(page, table)
+
+
+def test_a_page_opens_at_its_fullest_table(content):
+    sizes = [len(board["rows"]) for board in content["boards"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) > 1
 
 
 def test_names_cannot_leave_the_data(content, board):
