@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from tools.league_tables import REPOSITORY, rows_of
 
 PLACE = REPOSITORY / "docs" / "images" / "league.png"
@@ -15,7 +16,9 @@ def draw(panel: Axes, rows: pd.DataFrame) -> None:
     """A dot a network with its interval; a line joins those that none beats at fewer operations."""
     rows = rows.sort_values("gmacs")
     reach = rows[["psnr_low", "psnr_high"]].sub(rows["psnr"], axis=0).abs().T
-    panel.errorbar(rows["gmacs"], rows["psnr"], reach.to_numpy(), fmt="o", color="tab:blue", ecolor="0.85", markersize=4)
+    panel.errorbar(
+        rows["gmacs"], rows["psnr"], reach.to_numpy(), fmt="o", color="tab:blue", ecolor="0.85", markersize=4
+    )
     best = rows[rows["psnr"] == rows["psnr"].cummax()]
     panel.step(best["gmacs"], best["psnr"], where="post", color="0.6", linestyle="--", linewidth=1)
     low, high = panel.get_ylim()

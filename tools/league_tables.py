@@ -79,7 +79,9 @@ def _rate_cells(scores: list[list[float]]) -> list[str]:
     """The means over seeds, the best of those with the most seeds in bold."""
     most = max(map(len, scores))
     best = max((values for values in scores if len(values) == most), key=mean)
-    cells = [f"{mean(values):.2f}{f' ({len(values)})' if len(values) > 1 else ''}" if values else "" for values in scores]
+    cells = [
+        f"{mean(values):.2f}{f' ({len(values)})' if len(values) > 1 else ''}" if values else "" for values in scores
+    ]
     return [f"**{cell}**" if values is best else cell for cell, values in zip(cells, scores, strict=True)]
 
 
