@@ -14,7 +14,7 @@ from ispbench.results import store
 from ispbench.results.comparison import student_interval
 from ispbench.results.image_scores import read_scores
 from ispbench.results.rows import Record, budget_of, ranking_of, rows_of
-from ispbench.results.sheets import Sheet, as_markdown
+from tools.league_tables import table
 
 _SCORES = {"psnr": "{:.2f}", "psnr_color_fitted": "{:.2f}", "ssim": "{:.3f}"}
 
@@ -33,23 +33,26 @@ def pooled(results: Path, dataset: str) -> pd.DataFrame:
 
 
 def _setting(record: Record) -> dict[str, str]:
-    trained_on = record["config"].get("data", {}).get("targets", "") if record["training"].get("steps") else ""
-    return {"model": record["model"], "budget": budget_of(record), "trained on": trained_on}
+    if not record["training"].get("steps"):
+        return {"model": record["model"], "budget": budget_of(record), "trained on": "", "rate": ""}
+    config = record["config"]
+    told = {"trained on": config["data"]["targets"], "rate": f"{config['optimizer']['lr']:g}"}
+    return {"model": record["model"], "budget": budget_of(record), **told}
 
 
-def sheet_of(scores: pd.DataFrame) -> Sheet:
-    """The table, the best mean of each target first."""
-    keys = ["target", "model", "budget", "trained on"]
+def table_of(scores: pd.DataFrame) -> str:
+    """The table in Markdown, the best mean of each target first."""
+    keys = ["target", "model", "budget", "trained on", "rate"]
     lines = []
     for setting, images in scores.groupby(keys):
         means = images.groupby("image")[list(_SCORES)].mean()  # over seeds
         low, high = student_interval(means["psnr"])
         cells = [pattern.format(means[name].mean()) for name, pattern in _SCORES.items()]
         cells[0] += f" [{low:.2f}, {high:.2f}]"
-        lines.append((*map(str, setting), str(len(means)), *cells))
-    lines.sort(key=lambda line: (line[0], -float(line[5].split()[0])))
-    return Sheet("", (*keys, "images", "PSNR ↑", "color fitted ↑", "SSIM ↑"), lines, frozenset(keys))
+        lines.append((setting[0], -means["psnr"].mean(), (*map(str, setting), str(len(means)), *cells)))
+    headings = (*keys, "images", "PSNR ↑", "color fitted ↑", "SSIM ↑")
+    return table(headings, [cells for *_, cells in sorted(lines)], words=tuple(keys))
 
 
 if __name__ == "__main__":
-    print(as_markdown([sheet_of(pooled(Path((sys.argv[2:] or ["results"])[0]), sys.argv[1]))]))
+    print(table_of(pooled(Path((sys.argv[2:] or ["results"])[0]), sys.argv[1])))

@@ -35,15 +35,15 @@ def rows_of(track: str) -> pd.DataFrame:
 
 def table_of(track: str) -> str:
     """The same in Markdown."""
-    return _markdown(_HEADINGS, [_cells(row) for row in rows_of(track).to_dict("records")])
+    return table(_HEADINGS, [_cells(row) for row in rows_of(track).to_dict("records")])
 
 
-def _markdown(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
-    """A table without the line of its title."""
-    return as_markdown([Sheet("", headings, lines, frozenset({"model"}))]).partition("\n")[2]
+def table(headings: tuple[str, ...], lines: list[tuple[str, ...]], words: tuple[str, ...] = ("model",)) -> str:
+    """A table in Markdown, without the line of its title; `words` are the headings of what is no number."""
+    return as_markdown([Sheet("", headings, lines, frozenset(words))]).partition("\n")[2]
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
     learns = row["budget"] != UNTRAINED
     return (
         show(row["rank"], "{:d}") if learns else "",
@@ -72,7 +72,7 @@ def rates_of(track: str, steps: int) -> str:
     lines = [
         (f"`{model}`", *_rate_cells([rates.get(rate, []) for rate in every_rate])) for model, rates in found.items()
     ]
-    return _markdown(("model", *(f"{rate:g}" for rate in every_rate)), lines)
+    return table(("model", *(f"{rate:g}" for rate in every_rate)), lines)
 
 
 def _rate_cells(scores: list[list[float]]) -> list[str]:
@@ -89,9 +89,9 @@ def with_tables(page: str) -> str:
     """A page with the text between its markers replaced."""
 
     def filled(block: re.Match[str]) -> str:
-        kind, _, track = block[2].partition(":")
+        kind, _, name = block[2].partition(":")
         steps = {"rates": SEARCH_STEPS, "rates-in-full": STEPS}.get(kind)
-        return f"{block[1]}{rates_of(track, steps) if steps else table_of(track)}\n{block[3]}"
+        return f"{block[1]}{rates_of(name, steps) if steps else table_of(name)}\n{block[3]}"
 
     return _BLOCK.sub(filled, page)
 

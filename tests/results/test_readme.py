@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from tools import folds
 from tools.league_tables import PAGES, with_tables
 from tools.metric_tables import column_table
 
@@ -63,3 +64,10 @@ def test_the_pages_show_the_league_of_the_records(page):
     text = page.read_text()
     assert "<!-- league" in text
     assert with_tables(text) == text, "run: python -m tools.league_tables"
+
+
+def test_the_page_shows_the_folds_of_the_records():
+    table = folds.table_of(folds.pooled(REPOSITORY / "results" / "rhid-sample", "rhid-sample-v1"))
+    assert table in (REPOSITORY / "docs" / "results.md").read_text(), (
+        "put in: python -m tools.folds rhid-sample-v1 results/rhid-sample"
+    )
