@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from ispbench.results.filters import Filters
-from ispbench.results.leaderboard import leaderboard
-from ispbench.results.rows import UNTRAINED
+from ispbench.results.image_scores import image_scores
+from ispbench.results.leaderboard import leaderboard, ranked_rows
+from ispbench.results.rows import UNTRAINED, Row
 from ispbench.results.sheets import Sheet, as_markdown, show
+from ispbench.results.statistics import Bootstrap
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
@@ -59,6 +61,23 @@ def _cells(row: dict[Any, Any]) -> tuple[str, ...]:
     )
 
 
+def unseen_table() -> str:
+    """Scores on the sensor that one training leaves out and the other has among its five, and the paired difference."""
+    rows: dict[str, dict[bool, Row]] = {}
+    for row in ranked_rows(REPOSITORY / "results", filters=Filters(dataset="photos-v1", track="unseen-camera*")):
+        if row.ranking.budget == BUDGET:
+            rows.setdefault(row.model, {})[row.ranking.trained_on == "photos-v1-many-cameras"] = row
+    lines = []
+    for model, pair in ((model, pair) for model, pair in rows.items() if len(pair) == 2):
+        if scores := image_scores(REPOSITORY / "results", [pair[True], pair[False]], "psnr"):
+            seen, unseen = (scores.values[pair[known].key].mean() for known in (True, False))
+            low, high = Bootstrap(scores).interval(pair[False].key, pair[True].key)
+            cells = (f"`{model}`", f"{seen:.2f}", f"{unseen:.2f}", f"{unseen - seen:+.2f} [{low:+.2f}, {high:+.2f}]")
+            lines.append((-unseen, cells))
+    headings = ("model", "sensor among the five", "sensor never seen", "difference")
+    return table(headings, [cells for _, cells in sorted(lines)])
+
+
 def rates_of(track: str, steps: int) -> str:
     """Validation PSNR of each network by its learning rate, where several were tried: the mean and how many seeds."""
     found: dict[str, dict[float, list[float]]] = {}
@@ -89,9 +108,14 @@ def with_tables(page: str) -> str:
     """A page with the text between its markers replaced."""
 
     def filled(block: re.Match[str]) -> str:
-        kind, _, name = block[2].partition(":")
-        steps = {"rates": SEARCH_STEPS, "rates-in-full": STEPS}.get(kind)
-        return f"{block[1]}{rates_of(name, steps) if steps else table_of(name)}\n{block[3]}"
+        kind, _, track = block[2].partition(":")
+        makers = {
+            "rows": lambda: table_of(track),
+            "rates": lambda: rates_of(track, SEARCH_STEPS),
+            "rates-in-full": lambda: rates_of(track, STEPS),
+            "unseen": unseen_table,
+        }
+        return f"{block[1]}{makers[kind]()}\n{block[3]}"
 
     return _BLOCK.sub(filled, page)
 
