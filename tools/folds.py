@@ -26,18 +26,18 @@ def pooled(results: Path, dataset: str) -> pd.DataFrame:
     for record in records:
         ranking = ranking_of(record, "psnr")
         if ranking.dataset == dataset and ranking.track.startswith("fold"):
-            table = read_scores(results, record)
-            assert table is not None, f"{record['id']} has no scores of images"
-            tables.append(table.assign(target=record["protocol"].partition("/")[2], **_setting(record)))
+            images = read_scores(results, record)
+            assert images is not None, f"{record['id']} has no scores of images"
+            tables.append(images.assign(target=record["protocol"].partition("/")[2], **_setting(record)))
     return pd.concat(tables, ignore_index=True)
 
 
 def _setting(record: Record) -> dict[str, str]:
-    if not record["training"].get("steps"):
-        return {"model": record["model"], "budget": budget_of(record), "trained on": "", "rate": ""}
-    config = record["config"]
-    told = {"trained on": config["data"]["targets"], "rate": f"{config['optimizer']['lr']:g}"}
-    return {"model": record["model"], "budget": budget_of(record), **told}
+    setting = {"model": record["model"], "budget": budget_of(record), "trained on": "", "rate": ""}
+    if record["training"].get("steps"):
+        config = record["config"]
+        setting |= {"trained on": config["data"]["targets"], "rate": f"{config['optimizer']['lr']:g}"}
+    return setting
 
 
 def table_of(scores: pd.DataFrame) -> str:

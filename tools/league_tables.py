@@ -1,6 +1,5 @@
 """Writes the tables of the light league into the documentation, between markers: python -m tools.league_tables."""
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 from ispbench.results.filters import Filters
 from ispbench.results.image_scores import image_scores
 from ispbench.results.leaderboard import leaderboard, ranked_rows
+from ispbench.results.reading import read
 from ispbench.results.rows import UNTRAINED, Row
 from ispbench.results.sheets import Sheet, as_markdown, show
 from ispbench.results.statistics import Bootstrap
@@ -68,21 +68,31 @@ def unseen_table() -> str:
         if row.ranking.budget == BUDGET:
             rows.setdefault(row.model, {})[row.ranking.trained_on == "photos-v1-many-cameras"] = row
     lines = []
-    for model, pair in ((model, pair) for model, pair in rows.items() if len(pair) == 2):
-        if scores := image_scores(REPOSITORY / "results", [pair[True], pair[False]], "psnr"):
-            seen, unseen = (scores.values[pair[known].key].mean() for known in (True, False))
-            low, high = Bootstrap(scores).interval(pair[False].key, pair[True].key)
-            cells = (f"`{model}`", f"{seen:.2f}", f"{unseen:.2f}", f"{unseen - seen:+.2f} [{low:+.2f}, {high:+.2f}]")
-            lines.append((-unseen, cells))
+    for model, pair in rows.items():
+        if len(pair) < 2:
+            continue
+        scores = image_scores(REPOSITORY / "results", [pair[True], pair[False]], "psnr")
+        if scores is None:
+            continue
+        seen, unseen = (scores.values[pair[known].key].mean() for known in (True, False))
+        low, high = Bootstrap(scores).interval(pair[False].key, pair[True].key)
+        cells = (f"`{model}`", f"{seen:.2f}", f"{unseen:.2f}", f"{unseen - seen:+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append((-unseen, cells))
     headings = ("model", "sensor among the five", "sensor never seen", "difference")
     return table(headings, [cells for _, cells in sorted(lines)])
+
+
+@lru_cache
+def _trainings() -> list[dict[str, Any]]:
+    """The trainings on photographs, read once for all tables."""
+    paths = sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s*.json"))
+    return [read(path, "training") for path in paths]
 
 
 def rates_of(track: str, steps: int) -> str:
     """Validation PSNR of each network by its learning rate, where several were tried: the mean and how many seeds."""
     found: dict[str, dict[float, list[float]]] = {}
-    for path in sorted((REPOSITORY / "results" / "trainings").glob("*-photos-s*.json")):
-        record = json.loads(path.read_text())
+    for record in _trainings():
         data, rate, done = record["config"]["data"], record["config"]["optimizer"]["lr"], record["training"]
         if not record["variant"] and (done.get("steps"), data["crop"], data["track"]) == (steps, 64, track):
             found.setdefault(record["model"], {}).setdefault(rate, []).append(done["val_psnr"])
