@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ispbench.models.layers import LayerNorm2d, haar, inverse_haar
-from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor
+from ispbench.models.metaisp.blocks import ChannelCorrection
 from ispbench.models.metaisp.network import MetaISPNet
+from ispbench.models.metaisp.predictor import Predictor
 
 
 def plain_forward(net: MetaISPNet, raw: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ispbench.errors import UserError
 from ispbench.models.interface import ISPModel
-from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor, SpatialCorrection
+from ispbench.models.metaisp.blocks import ChannelCorrection, SpatialCorrection
+from ispbench.models.metaisp.predictor import Predictor
 from ispbench.models.shapes import Shapes
 from ispbench.raw.levels import BGRG_ORDER, add_black_level, checked_gamma, encode_gamma
 

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from ispbench.baselines.metaisp_rhid.model import MetaISPRHID, SummedSpatialCorrection
 from ispbench.errors import UserError
 from ispbench.models.build import build_model
-from ispbench.models.metaisp.blocks import ChannelCorrection, Predictor
+from ispbench.models.metaisp.blocks import ChannelCorrection
+from ispbench.models.metaisp.predictor import Predictor
 from ispbench.raw.levels import normalize_raw
 
 

@@ -11,14 +11,12 @@ from ispbench.models.build import build_model
 from ispbench.models.dynamic import recorded
 from ispbench.models.metaisp.blocks import (
     BASIS_INITS,
-    DESCRIPTOR_NORMS,
     NORMS,
     ChannelCorrection,
-    Predictor,
     SpatialCorrection,
-    TrackedNorm,
 )
 from ispbench.models.metaisp.placement import PRESETS, STAGES, resolve
+from ispbench.models.metaisp.predictor import DESCRIPTOR_NORMS, Predictor, TrackedNorm
 from ispbench.models.shortcuts import without_shortcuts
 from tests.conftest import TINY_METAISP
 
@@ -56,6 +54,16 @@ def test_other_layouts_that_fit_the_constraints(settings, params, gmacs):
     assert counted.gmacs == pytest.approx(gmacs, rel=5e-3)
 
 
+def test_separable_blocks_pay_for_their_channels():
+    counted = complexity(build_model("metaisp_separable"))
+    assert counted.params == counted.params_used == 1_090_904
+    assert counted.gmacs == pytest.approx(6.527, rel=1e-3)
+    block = build_model("metaisp_separable").net.bottleneck[0]
+    pointwise, depthwise = block.conv
+    assert pointwise.kernel_size == block.project.kernel_size == block.back.kernel_size == (1, 1)
+    assert depthwise.groups == depthwise.in_channels == 88
+
+
 def test_channel_correction_is_the_mixture_of_bases():
     block = randomised(ChannelCorrection(4, 6, 3, partial(Predictor, 4, 3)))
     y, weights = torch.randn(2, 6, 5, 5), torch.rand(2, 3)
@@ -85,6 +93,7 @@ def test_a_pixel_of_zeros_has_a_gradient():
 
 
 def test_weights_depend_on_the_image_and_sum_to_one():
+    torch.manual_seed(0)
     predictor = Predictor(4, 3)
     features = torch.randn(2, 4, 6, 6)
     weights = predictor(features, features)
@@ -127,7 +136,9 @@ def test_every_preset_renders(preset, ablated):
 @pytest.mark.parametrize(
     "name, preset",
     [("metaisp_c32", preset) for preset in PRESETS]
-    + [("metaisp", preset) for preset in PRESETS if preset != "se"],  # which has no matrix, a large one here, to apply
+    + [  # all but se, which has no matrix, a large one here, to apply
+        (name, preset) for name in ("metaisp", "metaisp_separable") for preset in PRESETS if preset != "se"
+    ],
 )
 def test_a_plain_block_costs_as_much_as_the_block_it_replaces(name, preset):
     full = complexity(build_model(name)).gmacs
@@ -188,6 +199,8 @@ def test_input_gamma_is_the_power_of_the_raw():
         ("model.temperature=0", "above 0"),
         ("model.weighting=hard", "softmax or linear"),
         ("model.num_bases=0", "at least 1"),
+        ("model.convolutions=dense", "full or separable"),
+        ("model.input_gamma=0", "positive"),
     ],
 )
 def test_unknown_choices_name_the_valid_ones(override, message):
@@ -195,10 +208,11 @@ def test_unknown_choices_name_the_valid_ones(override, message):
         build_model("metaisp", [override])
 
 
+@pytest.mark.parametrize("convolutions", ["full", "separable"])
 @pytest.mark.parametrize("batch, training", [(1, False), (2, False), (2, True)])
-def test_shortcuts_change_nothing(batch, training):
+def test_shortcuts_change_nothing(batch, training, convolutions):
     torch.manual_seed(0)
-    model = randomised(build_model("metaisp", SMALL)).eval()
+    model = randomised(build_model("metaisp", [*SMALL, f"model.convolutions={convolutions}"])).eval()
     raw = torch.rand(batch, 4, 24, 32)
     with torch.set_grad_enabled(training):
         images = model.net(raw)

@@ -29,6 +29,8 @@ OPTIONS = {
         {"descriptor_norm": "none"},
         {"norm": "none", "placement": "none", "ablated": "conv"},
         {"basis_dim": 24, "placement": "none", "ablated": "conv"},
+        {"convolutions": "separable", "basis_dim": [24, 40]},
+        {"convolutions": "separable", "placement": "none", "ablated": "conv"},
         {"placement": {"encoder1": ["se"], "bottleneck": ["mscb", "mccb"], "decoder1": ["conv"]}},
     ],
     "metaisp_rhid": [{"width": 16, "num_bases": 4, "basis_dim": 12}],

@@ -18,19 +18,19 @@ from ispbench.models.interface import ISPModel
 from ispbench.models.layers import conv_inverse_haar, haar, haar_conv, inverse_haar
 from ispbench.models.metaisp.blocks import (
     BASIS_INITS,
-    DESCRIPTOR_NORMS,
     NORMS,
     ChannelCorrection,
     Norm,
     PlainBlock,
-    Predictor,
     SpatialCorrection,
     SqueezeExciteBlock,
     equal_cost_width,
 )
 from ispbench.models.metaisp.options import read_options
 from ispbench.models.metaisp.placement import Placement, resolve
+from ispbench.models.metaisp.predictor import DESCRIPTOR_NORMS, Predictor
 from ispbench.models.shapes import Shapes
+from ispbench.raw.levels import checked_gamma, encode_gamma
 
 
 class HaarDown(nn.Module):
@@ -98,6 +98,7 @@ class MetaISPNet(nn.Module):
         norm: Makes a block's norm from its channels.
         basis_init: A key of `blocks.BASIS_INITS`.
         input_gamma: The RAW enters as ``x^(1/input_gamma)``; 1 leaves it linear.
+        separable: Whether the convolutions of the blocks are separable.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class MetaISPNet(nn.Module):
         norm: Norm,
         basis_init: str,
         input_gamma: float,
+        separable: bool,
     ) -> None:
         super().__init__()
         if resampling not in RESAMPLING:
@@ -123,13 +125,13 @@ class MetaISPNet(nn.Module):
             kind, _, stand_in = kind.partition("_as_")
             basis_dim = basis_dims[channels > width]
             if stand_in or kind == "conv":
-                return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim), norm)
+                return PlainBlock(channels, equal_cost_width(kind, channels, basis_dim, separable), norm, separable)
             if kind == "se":
-                return SqueezeExciteBlock(channels, basis_dim, norm)
+                return SqueezeExciteBlock(channels, basis_dim, norm, separable)
             make = partial(predictor, channels, num_bases)
             if kind == "mccb":
-                return ChannelCorrection(channels, basis_dim, num_bases, make, norm, basis_init)
-            return SpatialCorrection(channels, basis_dim, num_bases, make, norm)
+                return ChannelCorrection(channels, basis_dim, num_bases, make, norm, basis_init, separable)
+            return SpatialCorrection(channels, basis_dim, num_bases, make, norm, separable)
 
         def stage(name: str, channels: int) -> nn.Module:
             return nn.Sequential(*(block(kind, channels) for kind in placement[name]))
@@ -144,7 +146,7 @@ class MetaISPNet(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         """Renders the image of canonical packed RAW."""
-        x = raw.clamp_min(0).pow(1 / self.input_gamma) if self.input_gamma != 1 else raw
+        x = encode_gamma(raw, self.input_gamma) if self.input_gamma != 1 else raw
         if shortcuts.taken():
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.head(x)
@@ -178,6 +180,8 @@ class MetaISP(ISPModel):
         descriptor: What the predictors average: ``features``, ``input`` or ``energy``, see `blocks.Predictor`.
         descriptor_norm: ``tracked``, ``running``, ``layer`` or ``none``, see `blocks.DESCRIPTOR_NORMS`.
         temperature: Of the predicted logits; small values make the weights of images differ more.
+        convolutions: ``full``, 3x3 throughout, or ``separable``: in the blocks a 1x1 and a depthwise 3x3 convolution
+            first, and 1x1 projections.
 
     Raises:
         UserError: for an unknown choice, naming the valid ones.
@@ -204,6 +208,7 @@ class MetaISP(ISPModel):
         descriptor: str = "features",
         descriptor_norm: str = "tracked",
         temperature: float = 1.0,
+        convolutions: str = "full",
     ) -> None:
         super().__init__()
         for name, value in (("width", width), ("num_bases", num_bases)):
@@ -219,6 +224,7 @@ class MetaISP(ISPModel):
             ("basis_init", basis_init, BASIS_INITS),
             ("descriptor", descriptor, ("features", "input", "energy")),
             ("descriptor_norm", descriptor_norm, DESCRIPTOR_NORMS),
+            ("convolutions", convolutions, ("full", "separable")),
         ):
             if chosen not in known:
                 raise UserError(f"model.{name} is {' or '.join(known)}, not {chosen!r}.")
@@ -241,7 +247,8 @@ class MetaISP(ISPModel):
             ),
             NORMS[norm],
             basis_init,
-            input_gamma,
+            checked_gamma(input_gamma),
+            convolutions == "separable",
         )
 
     @classmethod

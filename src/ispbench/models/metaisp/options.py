@@ -42,12 +42,14 @@ def read_options(shapes: Shapes) -> dict[str, Any]:
         options["predictor"] = "depthwise" if shapes.has(".predictor.spatial.") else "pool"
         kept = "running" if shapes.has(".norm.num_batches_tracked") else "tracked"
         options["descriptor_norm"] = kept if shapes.has(".predictor.norm.") else "none"
+    separable = shapes.has(".conv.1.weight") or shapes.has(".body.1.1.weight")
+    options["convolutions"] = "separable" if separable else "full"
     has_blocks = shapes.has(".back.weight") or shapes.has(".body.1.weight")
     if has_blocks and not shapes.has(".norm.weight") and not shapes.has(".body.0.weight"):
         options["norm"] = "none"
     dims = [told] if told else range(1, _LARGEST_DIM + 1)
     for dim, ablated, preset in product(dims, ("remove", "conv"), PRESETS):
-        if blocks == _expected(resolve(preset, ablated), width, dim):
+        if blocks == _expected(resolve(preset, ablated), width, dim, separable):
             plain = any(isinstance(kind, int) for kinds in blocks.values() for kind in kinds)
             return {**options, **({"basis_dim": dim} if plain else {}), "placement": preset, "ablated": ablated}
     stages = {
@@ -84,7 +86,7 @@ def _blocks(shapes: Shapes, prefix: str) -> tuple[str | int, ...]:
     return tuple(kinds)
 
 
-def _expected(placement: Placement, width: int, basis_dim: int | list[int]) -> _Blocks:
+def _expected(placement: Placement, width: int, basis_dim: int | list[int], separable: bool) -> _Blocks:
     """What `_blocks` reads from the stages of this placement."""
     expected: _Blocks = {}
     dims = basis_dim if isinstance(basis_dim, list) else [basis_dim, basis_dim]
@@ -93,7 +95,7 @@ def _expected(placement: Placement, width: int, basis_dim: int | list[int]) -> _
         expected[stage] = tuple(
             kind
             if kind in _CORRECTIONS
-            else equal_cost_width(kind.removesuffix("_as_conv"), width * (1 + doubled), dims[doubled])
+            else equal_cost_width(kind.removesuffix("_as_conv"), width * (1 + doubled), dims[doubled], separable)
             for kind in kinds
         )
     return expected
