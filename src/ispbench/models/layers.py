@@ -1,8 +1,10 @@
-"""Layers that several networks share: the Haar wavelet transform and LayerNorm over channels."""
+"""Layers that several networks share: the Haar wavelet transform, LayerNorm over channels, 1x1 convolutions."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ispbench.models import shortcuts
 
 
 def haar(x: Tensor) -> Tensor:
@@ -111,3 +113,19 @@ class LayerNorm2d(nn.Module):
         return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps).permute(
             0, 3, 1, 2
         )
+
+
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution, computed as a product with the channels of each pixel; in channels_last nothing is copied.
+
+    PyTorch's own copies small maps to and from another layout.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, C, H, W) to (N, C', H, W)."""
+        if not shortcuts.taken():
+            return super().forward(x)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)

@@ -16,7 +16,7 @@ from timm.layers import SqueezeExcite
 from torch import Tensor, nn
 
 from ispbench.models import shortcuts
-from ispbench.models.layers import LayerNorm2d
+from ispbench.models.layers import LayerNorm2d, PointwiseConv
 from ispbench.models.metaisp.cosine import ScaledByCosine, cosine
 from ispbench.models.metaisp.predictor import Predictor
 
@@ -53,13 +53,14 @@ class _CorrectionBlock(nn.Module):
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
-        return self.correct(self.project(features), weights)
+    def branch(self, features: Tensor, weights: Tensor) -> Tensor:
+        """To Y, its correction, and back: shapes (B, C, H, W) and (B, N) to (B, C, H, W)."""
+        return self.back(self.correct(self.project(features), weights))
 
     def forward(self, x: Tensor) -> Tensor:
         """Corrects a feature map, shape (B, C, H, W) to the same."""
         features = F.gelu(self.conv(self.norm(x)))
-        return x + self.back(self.project_and_correct(features, self.predictor(features, x)))
+        return x + self.branch(features, self.predictor(features, x))
 
 
 class ChannelCorrection(_CorrectionBlock):
@@ -90,21 +91,36 @@ class ChannelCorrection(_CorrectionBlock):
         super().__init__(channels, basis_dim, predictor, norm, separable)
         self.bases = nn.Parameter(torch.stack([BASIS_INITS[init](basis_dim) for _ in range(num_bases)]))
 
+    def matrix(self, weights: Tensor) -> Tensor:
+        """M of each image, applied to rows, shape (B, K, K)."""
+        return torch.einsum("bn,nkl->bkl", weights, self.bases)
+
     def correct(self, y: Tensor, weights: Tensor) -> Tensor:
         """Applies M to the channels of Y, shapes (B, K, H, W) and (B, N)."""
-        matrix = torch.einsum("bn,nkl->bkl", weights, self.bases)
         pixels = y.permute(0, 2, 3, 1).flatten(1, 2)
-        return torch.bmm(pixels, matrix.to(y.dtype)).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
+        return torch.bmm(pixels, self.matrix(weights).to(y.dtype)).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
 
-    def project_and_correct(self, features: Tensor, weights: Tensor) -> Tensor:
-        """Projects and applies M; for a single image in inference by one convolution, M folded into its kernel."""
-        if len(features) > 1 or torch.is_grad_enabled() or not shortcuts.taken():
-            return super().project_and_correct(features, weights)
-        matrix = torch.einsum("n,nkl->lk", weights[0], self.bases)
-        kernel = (matrix @ self.project.weight.flatten(1)).view_as(self.project.weight)
-        bias = self.project.bias
+    def branch(self, features: Tensor, weights: Tensor) -> Tensor:
+        """To Y, its correction, and back: all linear, so that the maps are multiplied before the pixels are.
+
+        Between 1x1 projections that leaves one C x C matrix for each image. Between 3x3 convolutions M goes into the
+        first kernel, which pays for a single image in inference.
+        """
+        project, bias = self.project.weight.flatten(1), self.project.bias
         assert bias is not None
-        return F.conv2d(features, kernel, matrix @ bias, padding=len(kernel[0, 0]) // 2)
+        if not shortcuts.taken():
+            return super().branch(features, weights)
+        if self.project.kernel_size == (1, 1):
+            back = self.back.weight.flatten(1) @ self.matrix(weights).mT  # (B, C, K)
+            pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
+            offset = back @ bias + self.back.bias
+            pixels = torch.baddbmm(offset[:, None], pixels, (back @ project).mT.to(pixels.dtype))
+            return pixels.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
+        if len(features) > 1 or torch.is_grad_enabled():
+            return super().branch(features, weights)
+        matrix = self.matrix(weights)[0].T
+        kernel = (matrix @ project).view_as(self.project.weight)
+        return self.back(F.conv2d(features, kernel, matrix @ bias, padding=1))
 
 
 class SpatialCorrection(_CorrectionBlock):
@@ -203,11 +219,13 @@ def equal_cost_width(kind: str, channels: int, basis_dim: int, separable: bool =
 def _first_conv(channels: int, separable: bool) -> nn.Module:
     if not separable:
         return nn.Conv2d(channels, channels, 3, padding=1)
-    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 3, padding=1, groups=channels))
+    return nn.Sequential(
+        PointwiseConv(channels, channels), nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+    )
 
 
 def _projection(channels: int, out_channels: int, separable: bool) -> nn.Conv2d:
-    return nn.Conv2d(channels, out_channels, 1) if separable else nn.Conv2d(channels, out_channels, 3, padding=1)
+    return PointwiseConv(channels, out_channels) if separable else nn.Conv2d(channels, out_channels, 3, padding=1)
 
 
 def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
