@@ -1,7 +1,7 @@
 """Speed of MetaISP's exact rewrites, as ratios to its plain form in the same run.
 
     python benchmarks/metaisp.py
-    python benchmarks/metaisp.py --model metaisp_c32
+    python benchmarks/metaisp.py --model metaisp_separable
     python benchmarks/metaisp.py --compile --device cuda --precision bf16
 
 The plain form is ``plain_metaisp.py``, with the same weights. Both are called in turn, and the medians compared:
@@ -62,7 +62,7 @@ def convolution_rate(device: torch.device, repetitions: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="metaisp", help="or metaisp_c32")
+    parser.add_argument("--model", default="metaisp", help="or metaisp_separable, metaisp_c32")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--threads", type=int, help="default: torch's")

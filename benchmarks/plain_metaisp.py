@@ -11,10 +11,16 @@ from ispbench.models.layers import LayerNorm2d, haar, inverse_haar
 from ispbench.models.metaisp.blocks import ChannelCorrection
 from ispbench.models.metaisp.network import MetaISPNet
 from ispbench.models.metaisp.predictor import Predictor
+from ispbench.models.shortcuts import without_shortcuts
 
 
 def plain_forward(net: MetaISPNet, raw: Tensor) -> Tensor:
     """Renders packed RAW, shape (B, 4, h, w), to sRGB, shape (B, 3, 2h, 2w)."""
+    with without_shortcuts():
+        return _render(net, raw)
+
+
+def _render(net: MetaISPNet, raw: Tensor) -> Tensor:
     x = net.head(raw.clamp_min(0).pow(1 / net.input_gamma) if net.input_gamma != 1 else raw)
     skips = []
     for blocks, down in zip(net.encoder, net.down, strict=True):
