@@ -17,9 +17,10 @@ from ispbench.results.sheets import Sheet, as_markdown, show
 from ispbench.results.statistics import Bootstrap
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md")
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "docs" / "results.md", REPOSITORY / "docs" / "metaisp.md")
 STEPS = 1500
 BUDGET = f"{STEPS:,} steps of 8 crops of 64x64"
+ENCODING = 2.2  # the gamma by which RAW enters in `encoded_table`
 SEARCH_STEPS = STEPS // 2  # of the trainings that the learning rates were chosen by
 _BLOCK = re.compile(
     r"(<!-- league (\S+): written by python -m tools.league_tables -->\n).*?(<!-- end of league -->)", re.S
@@ -82,6 +83,28 @@ def unseen_table() -> str:
     return table(headings, [cells for _, cells in sorted(lines)])
 
 
+def encoded_table(track: str) -> str:
+    """The networks that take RAW as x^(1/2.2) or linear, all by the former, and how far behind the best they are."""
+    filters = Filters(dataset="photos-v1", track=track, variants=True)
+    rows = [
+        row
+        for row in ranked_rows(REPOSITORY / "results", filters=filters)
+        if (row.ranking.budget, row.ranking.trained_on) == (BUDGET, f"photos-v1-{track}")
+        and row.variant in ("", f"input_gamma={ENCODING}")
+        and row.newest["config"]["model"].get("input_gamma") == ENCODING
+    ]
+    scores = image_scores(REPOSITORY / "results", rows, "psnr")
+    assert scores is not None
+    bootstrap, means = Bootstrap(scores), {row.key: scores.values[row.key].mean() for row in rows}
+    best, *others = sorted(rows, key=lambda row: -means[row.key])
+    lines = [(f"`{best.model}`", str(len(best.records)), f"{means[best.key]:.2f}", "")]
+    for row in others:
+        low, high = bootstrap.interval(row.key, best.key)
+        difference = f"{means[row.key] - means[best.key]:+.2f} [{low:+.2f}, {high:+.2f}]"
+        lines.append((f"`{row.model}`", str(len(row.records)), f"{means[row.key]:.2f}", difference))
+    return table(("model", "seeds", "PSNR ↑", "to the best"), lines)
+
+
 @lru_cache
 def _trainings() -> list[dict[str, Any]]:
     """The trainings on photographs, read once for all tables."""
@@ -124,6 +147,7 @@ def with_tables(page: str) -> str:
             "rates": lambda: rates_of(track, SEARCH_STEPS),
             "rates-in-full": lambda: rates_of(track, STEPS),
             "unseen": unseen_table,
+            "encoded": lambda: encoded_table(track),
         }
         return f"{block[1]}{makers[kind]()}\n{block[3]}"
 

@@ -113,7 +113,7 @@ class ChannelCorrection(_CorrectionBlock):
         if self.project.kernel_size == (1, 1):
             back = self.back.weight.flatten(1) @ self.matrix(weights).mT  # (B, C, K)
             pixels = features.permute(0, 2, 3, 1).flatten(1, 2)
-            offset = back @ bias + self.back.bias
+            offset = back @ bias + self.back.bias  # type: ignore[operator]
             pixels = torch.baddbmm(offset[:, None], pixels, (back @ project).mT.to(pixels.dtype))
             return pixels.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
         if len(features) > 1 or torch.is_grad_enabled():
