@@ -31,7 +31,7 @@ demo: setup ## train MetaISP on the embedded data, test it and the classical pip
 	$(PY) -m ispbench leaderboard --results outputs/demo/results
 
 test: setup ## run the tests
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 faults: setup ## try to break it by all known means, and print what was tried
 	ISPBENCH_FAULTS=full OMP_NUM_THREADS=1 $(PY) -m pytest tests/faults -n auto --maxprocesses 4

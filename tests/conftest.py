@@ -29,6 +29,21 @@ TINY_QUALITY = [*TINY_DATA, "trainer=cpu", "trainer.max_steps=2", "logger=csv", 
 TINY_METAISP = ["model=metaisp", "model.width=8", "model.basis_dim=8", "model.num_bases=2"]
 
 
+# Files that take minutes: first, so that no worker is left alone with one at the end.
+SLOW = (
+    "test_grid.py",
+    "test_add_a_model.py",
+    "test_evaluate.py",
+    "test_main.py",
+    "test_add_a_metric.py",
+    "test_notebooks.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Keeps generated data of the tests out of the user's cache."""
