@@ -77,7 +77,7 @@ def unseen_table() -> str:
             continue
         seen, unseen = (scores.values[pair[known].key].mean() for known in (True, False))
         low, high = Bootstrap(scores).interval(pair[False].key, pair[True].key)
-        cells = (f"`{model}`", f"{seen:.2f}", f"{unseen:.2f}", f"{unseen - seen:+.2f} [{low:+.2f}, {high:+.2f}]")
+        cells = (f"`{model}`", f"{seen:.2f}", f"{unseen:.2f}", _difference(unseen - seen, low, high))
         lines.append((-unseen, cells))
     headings = ("model", "sensor among the five", "sensor never seen", "difference")
     return table(headings, [cells for _, cells in sorted(lines)])
@@ -100,9 +100,13 @@ def encoded_table(track: str) -> str:
     lines = [(f"`{best.model}`", str(len(best.records)), f"{means[best.key]:.2f}", "")]
     for row in others:
         low, high = bootstrap.interval(row.key, best.key)
-        difference = f"{means[row.key] - means[best.key]:+.2f} [{low:+.2f}, {high:+.2f}]"
+        difference = _difference(means[row.key] - means[best.key], low, high)
         lines.append((f"`{row.model}`", str(len(row.records)), f"{means[row.key]:.2f}", difference))
     return table(("model", "seeds", "PSNR ↑", "to the best"), lines)
+
+
+def _difference(value: float, low: float, high: float) -> str:
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 @lru_cache
